@@ -1,0 +1,18 @@
+"""segdiff: image segmentation with diffusion models, after SegDiff (Amit et al. 2021, arXiv:2112.00390)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+if TYPE_CHECKING:
+    from segdiff.inference.predictor import Predictor
+
+
+def load(path: Any, device: str = "auto", precision: str = "auto") -> Predictor:
+    """Load a trained model from its folder; see `segdiff.workflows.load.load_predictor`."""
+    from segdiff.workflows.load import load_predictor  # torch takes seconds to import: only when used
+
+    return load_predictor(path, device=device, precision=precision)

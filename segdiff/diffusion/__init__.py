@@ -1,0 +1,1 @@
+"""Diffusion without networks: schedules, forward process, objectives, samplers and the noise field."""

@@ -1,0 +1,101 @@
+"""What a network predicts, how that turns into x_0 and epsilon, and the losses.
+
+`alpha` and `sigma` are numbers or tensors that broadcast with x_t (B, M, H, W).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from segdiff.diffusion.schedules import NoiseSchedule
+from segdiff.errors import ConfigError
+
+PREDICTIONS = ("epsilon", "x_0", "v")
+Number = float | Tensor
+
+
+def check_prediction(prediction: str) -> str:
+    """`prediction` if it is known, else ConfigError."""
+    if prediction not in PREDICTIONS:
+        raise ConfigError(f"diffusion.prediction={prediction} is not known; known: {', '.join(PREDICTIONS)}")
+    return prediction
+
+
+def x_0_from_epsilon(x_t: Tensor, epsilon: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """(x_t - sigma epsilon) / alpha."""
+    return x_t * (1.0 / alpha) - epsilon * (sigma / alpha)
+
+
+def epsilon_from_x_0(x_t: Tensor, x_0: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """(x_t - alpha x_0) / sigma."""
+    return (x_t - alpha * x_0) / sigma
+
+
+def v_from(x_0: Tensor, epsilon: Tensor, alpha: Number, sigma: Number) -> Tensor:
+    """v = alpha epsilon - sigma x_0. Source: Salimans and Ho 2022, arXiv:2202.00512, appendix D."""
+    return alpha * epsilon - sigma * x_0
+
+
+def to_x_0_and_epsilon(
+    output: Tensor, x_t: Tensor, alpha: Number, sigma: Number, prediction: str
+) -> tuple[Tensor, Tensor]:
+    """Both readings of a network's output, whichever it predicts."""
+    if prediction == "epsilon":
+        return x_0_from_epsilon(x_t, output, alpha, sigma), output
+    if prediction == "x_0":
+        return output, epsilon_from_x_0(x_t, output, alpha, sigma)
+    check_prediction(prediction)
+    norm = alpha**2 + sigma**2  # 1 where variance is preserved
+    return (alpha * x_t - sigma * output) / norm, (sigma * x_t + alpha * output) / norm
+
+
+def target_of(x_0: Tensor, epsilon: Tensor, alpha: Number, sigma: Number, prediction: str) -> Tensor:
+    """What a network with this prediction should have said."""
+    if prediction == "epsilon":
+        return epsilon
+    if prediction == "x_0":
+        return x_0
+    check_prediction(prediction)
+    return v_from(x_0, epsilon, alpha, sigma)
+
+
+def mean_squared_error(output: Tensor, target: Tensor) -> Tensor:
+    """Mean over channel and pixels for each sample, shape (B,), in float32.
+
+    The published loss is the sum over pixels, 65,536 times this at 256 x 256, which overflows half precision; with
+    Adam the factor changes nearly nothing else.
+    """
+    return (output.float() - target.float()).square().flatten(1).mean(1)
+
+
+def variational_term(
+    x_0: Tensor, x_t: Tensor, predicted_x_0: Tensor, fraction: Tensor, t: Tensor, schedule: NoiseSchedule
+) -> Tensor:
+    """The term that trains a learned variance, in bits a pixel, shape (B,): eq. 15 of arXiv:2102.09672.
+
+    KL(q(x_{t-1} | x_t, x_0) || p) for t > 0; at t = 0 the negative log-likelihood of x_0 under a Gaussian in bins of
+    width 2/255, open at -1 and +1. `fraction` in [0, 1] interpolates the log-variances (`samplers.Denoised`);
+    gradients reach it alone: pass `predicted_x_0` detached.
+    """
+
+    def table(values: object) -> Tensor:
+        read = torch.as_tensor(values)[t.cpu()].to(x_0.device, torch.float32)
+        return read.view((-1,) + (1,) * (x_0.ndim - 1))
+
+    low, high = table(schedule.posterior_log_variance_clipped), table(schedule.betas).log()
+    log_variance = fraction * high + (1 - fraction) * low
+    coef_x_0, coef_x_t = table(schedule.posterior_mean_coef1), table(schedule.posterior_mean_coef2)
+    true_mean, mean = coef_x_0 * x_0 + coef_x_t * x_t, coef_x_0 * predicted_x_0 + coef_x_t * x_t
+    kl = 0.5 * (-1 + log_variance - low + (low - log_variance).exp() + (true_mean - mean).square() * (-log_variance).exp())
+    scale = (-0.5 * log_variance).exp()
+    upper = torch.special.ndtr((x_0 - mean + 1 / 255) * scale)
+    lower = torch.special.ndtr((x_0 - mean - 1 / 255) * scale)
+    bin_mass = torch.where(x_0 < -0.999, upper, torch.where(x_0 > 0.999, 1 - lower, upper - lower))
+    nll = -bin_mass.clamp_min(1e-12).log()
+    term = torch.where(t.view((-1,) + (1,) * (x_0.ndim - 1)) == 0, nll, kl)
+    return term.flatten(1).mean(1) / math.log(2)
+
+

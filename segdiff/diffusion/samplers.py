@@ -1,0 +1,136 @@
+"""Samplers: plain functions over a closure. Nothing is drawn inside, so a chain can be replayed from a recording.
+
+    x_0 = sampler(denoise, x_T, schedule, times, noise=noise, clip=clip, ...)
+
+`denoise(x_t, t, previous)` gives a `Denoised`; `times` is the descending list of visited indices, a respaced chain
+being just a shorter list (beta(t|s) = 1 - abar_t / abar_s); `noise(k)` is the noise of the k-th evaluation, shape of
+x_T, and is not asked for at the last one, which returns x_0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from segdiff.diffusion.objectives import epsilon_from_x_0
+from segdiff.diffusion.process import Transition, transition
+from segdiff.diffusion.schedules import NoiseSchedule
+from segdiff.errors import ConfigError
+
+
+class Denoised(NamedTuple):
+    """One evaluation. `variance_fraction` f in [0, 1] says log-variance = f log(beta) + (1 - f) log(posterior).
+
+    It is the fraction, not the log-variance, because the bounds depend on the step's other end, which a closure over
+    (x_t, t) does not know: so one network serves every respaced chain.
+    """
+
+    x_0: Tensor
+    epsilon: Tensor
+    variance_fraction: Tensor | None = None
+
+
+Denoise = Callable[[Tensor, int, Tensor | None], Denoised]
+Noise = Callable[[int], Tensor]
+Watch = Callable[[int, Tensor, Tensor], None]
+
+
+def ddpm(
+    denoise: Denoise,
+    x_T: Tensor,
+    schedule: NoiseSchedule,
+    times: Sequence[int],
+    *,
+    noise: Noise,
+    clip: bool = False,
+    variance: str = "large",
+    watch: Watch | None = None,
+) -> Tensor:
+    """Ancestral sampling: Ho et al. 2020 (arXiv:2006.11239), algorithm 2, over any descending list of times.
+
+    Args:
+        x_T: (B, M, H, W), at times[0].
+        clip: clip x_0 to [-1, 1] before the posterior mean.
+        variance: "large" (beta), "small" (posterior variance) or "learned" (the network's fraction between them).
+        watch: called with (k, x after evaluation k, x_0 of evaluation k).
+    Returns:
+        x_0 of the last evaluation, (B, M, H, W).
+    """
+    steps = _transitions(schedule, times)
+    x, previous = x_T, None
+    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
+        said = denoise(x, t, previous)
+        x_0 = said.x_0.clamp(-1, 1) if clip else said.x_0
+        if k + 1 == len(steps):
+            x = x_0
+        else:
+            deviation = _deviation(step, variance, said.variance_fraction)
+            x = step.mean_x_0 * x_0 + step.mean_x_t * x + deviation * noise(k)
+        previous = x_0
+        if watch is not None:
+            watch(k, x, x_0)
+    return x
+
+
+def ddim(
+    denoise: Denoise,
+    x_T: Tensor,
+    schedule: NoiseSchedule,
+    times: Sequence[int],
+    *,
+    noise: Noise | None = None,
+    clip: bool = False,
+    eta: float = 0.0,
+    watch: Watch | None = None,
+) -> Tensor:
+    """DDIM: Song et al. 2021 (arXiv:2010.02502), eq. 12 and 16; arguments as `ddpm`, `noise` only where eta > 0.
+
+    A clipped x_0 changes epsilon with it, so that x_t = alpha x_0 + sigma epsilon stays true.
+    """
+    if eta > 0 and noise is None:
+        raise ConfigError("ddim with eta > 0 needs noise")
+    steps = _transitions(schedule, times)
+    x, previous = x_T, None
+    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
+        said = denoise(x, t, previous)
+        x_0, epsilon = said.x_0, said.epsilon
+        if clip:
+            x_0 = x_0.clamp(-1, 1)
+            epsilon = epsilon_from_x_0(x, x_0, step.alpha_t, step.sigma_t)
+        if k + 1 == len(steps):
+            x = x_0
+        else:
+            deviation = eta * math.sqrt(step.variance)
+            direction = math.sqrt(max(step.sigma_s**2 - deviation**2, 0.0))
+            x = step.alpha_s * x_0 + direction * epsilon
+            if eta > 0 and noise is not None:
+                x = x + deviation * noise(k)
+        previous = x_0
+        if watch is not None:
+            watch(k, x, x_0)
+    return x
+
+
+def _transitions(schedule: NoiseSchedule, times: Sequence[int]) -> list[Transition]:
+    ends = [*times[1:], -1]
+    if not times or any(not -1 <= s < t < schedule.steps for t, s in zip(times, ends, strict=True)):
+        raise ConfigError(f"times must descend within 0..{schedule.steps - 1}; got {list(times)}")
+    return [transition(schedule, t, s) for t, s in zip(times, ends, strict=True)]
+
+
+def _deviation(step: Transition, variance: str, fraction: Tensor | None) -> float | Tensor:
+    """Standard deviation of a step that is not the last."""
+    if variance == "large":
+        return math.sqrt(step.beta)
+    if variance == "small":
+        return math.sqrt(step.variance)
+    if variance != "learned":
+        raise ConfigError(f"variance {variance!r} is not known; known: large, small, learned")
+    if fraction is None:
+        raise ConfigError('variance "learned" needs a network that predicts it; this one does not')
+    low, high = math.log(step.variance), math.log(step.beta)
+    return torch.exp(0.5 * (fraction * high + (1 - fraction) * low))

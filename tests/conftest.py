@@ -1,0 +1,24 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder `shared` beside the checkout, which holds data sets that may not ship with the project."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the data sets in {folder}, which are not part of the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden_file() -> Callable[[str], Path]:
+    """Path of a small reference file that ships with the tests."""
+    folder = Path(__file__).parent / "golden"
+    return lambda name: folder / name
