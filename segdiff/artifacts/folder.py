@@ -1,0 +1,181 @@
+"""A trained model as a folder: `model.safetensors`, `config.yaml`, `README.md`. Tensors and plain values, no code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ArtifactError, ConfigError, MissingError
+from segdiff.models.build import build_segmenter
+from segdiff.models.normalisation import Normalisation
+from segdiff.models.segmenter import Segmenter
+
+FORMAT_VERSION = 1
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
+KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "training")
+INFERENCE_KEYS = ("window", "overlap", "weights", "threshold")
+SCALE_KEYS = ("mpp", "object_diameter_px")
+
+
+@dataclass
+class Artifact:
+    """A segmenter with all that prediction needs.
+
+    Args:
+        segmenter: with its weights.
+        model, diffusion: the configuration it was built from (`segdiff.models.build`).
+        normalisation, sampling: as trained, and the defaults of prediction.
+        inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold.
+        scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
+        training: what is worth telling of its training; for the model card, never read by code.
+        identity: name and hash of the weights and settings; empty until saved or loaded.
+    """
+
+    segmenter: Segmenter
+    model: Mapping[str, Any]
+    diffusion: Mapping[str, Any]
+    normalisation: Normalisation
+    sampling: Sampling
+    inference: Mapping[str, Any]
+    scale: Mapping[str, Any] = field(default_factory=lambda: {"mpp": None, "object_diameter_px": None})
+    training: Mapping[str, Any] = field(default_factory=dict)
+    identity: str = ""
+    path: Path | None = None
+
+
+def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
+    """Write the folder; an older artifact there is replaced only when the new one is whole.
+
+    Raises:
+        ArtifactError: the folder exists and holds something else.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
+        raise ArtifactError(f"{folder} exists and is not a model folder: choose another name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    new.mkdir()
+    try:
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.segmenter.state_dict().items()}
+        save_file(weights, new / WEIGHTS)
+        (new / CONFIG).write_text(yaml.safe_dump(_config(artifact), sort_keys=False), encoding="utf-8")
+        (new / CARD).write_text(model_card(artifact), encoding="utf-8")
+        old = folder.with_name(f"{new.name}.old")
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return folder
+
+
+def load_artifact(folder: str | Path) -> Artifact:
+    """Read a model folder; the segmenter is in evaluation mode on the CPU.
+
+    Raises:
+        MissingError: no such folder, or a file of it is missing.
+        ArtifactError: another format version, a key or kind that is not known, or tensors that do not fit.
+    """
+    folder = Path(folder)
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise MissingError(f"{folder} is not a model folder: {name} is not there")
+    try:
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{folder / CONFIG}: not plain YAML ({str(error).splitlines()[0]})") from error
+    _check(config, folder / CONFIG)
+    try:
+        segmenter = build_segmenter(config["model"], config["diffusion"])
+        normalisation, sampling = Normalisation(**config["normalisation"]), Sampling(**config["sampling"])
+    except (ConfigError, TypeError) as error:
+        raise ArtifactError(f"{folder / CONFIG}: {error}") from error
+    try:
+        segmenter.load_state_dict(load_file(folder / WEIGHTS))
+    except (RuntimeError, SafetensorError, OSError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{folder / WEIGHTS} does not fit {CONFIG}: {said}") from error
+    return Artifact(
+        segmenter.eval(),
+        config["model"],
+        config["diffusion"],
+        normalisation,
+        sampling,
+        config["inference"],
+        config["scale"],
+        config.get("training") or {},
+        identity=_identity(folder),
+        path=folder,
+    )
+
+
+def model_card(artifact: Artifact) -> str:
+    """The README of a model folder, in the form that model hubs read."""
+    training = dict(artifact.training)
+    lines = ["---", "library_name: segdiff", "pipeline_tag: image-segmentation"]
+    if training.get("license"):
+        lines.append(f"license: {training['license']}")
+    lines += ["---", "", "# A segdiff model", ""]
+    lines += ["```sh", "segdiff predict --image PICTURE.png --model THIS_FOLDER", "```", ""]
+    lines += [f"- {key.replace('_', ' ')}: {value}" for key, value in training.items() if value is not None]
+    lines += ["", "Settings of the network, its diffusion, normalisation and sampling: `config.yaml`.", ""]
+    return "\n".join(lines)
+
+
+def _config(artifact: Artifact) -> dict[str, Any]:
+    plain = {name: _plain(getattr(artifact, name)) for name in KEYS if name not in ("format_version",)}
+    plain["normalisation"] = _plain(asdict(artifact.normalisation))
+    plain["sampling"] = _plain(asdict(artifact.sampling))
+    return {"format_version": FORMAT_VERSION, **plain}
+
+
+def _plain(value: Any) -> Any:
+    """Mappings, lists, text and numbers only: what `yaml.safe_dump` writes and `safe_load` reads."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value.item() if isinstance(value, torch.Tensor) else value
+
+
+def _check(config: Any, path: Path) -> None:
+    if not isinstance(config, dict) or "format_version" not in config:
+        raise ArtifactError(f"{path}: not a segdiff model (no format_version)")
+    if config["format_version"] != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path}: format version {config['format_version']}; this segdiff reads {FORMAT_VERSION}: update segdiff"
+        )
+    _check_keys(config, KEYS, "", path)
+    for group, known in (("inference", INFERENCE_KEYS), ("scale", SCALE_KEYS)):
+        _check_keys(config[group], known, f"{group}.", path)
+
+
+def _check_keys(found: Any, known: tuple[str, ...], prefix: str, path: Path) -> None:
+    if not isinstance(found, dict):
+        raise ArtifactError(f"{path}: {prefix[:-1] or 'the file'} is not a mapping")
+    for key in found:
+        if key not in known:
+            raise ArtifactError(f"{path}: {prefix}{key} is not known; known: {', '.join(known)}")
+    for key in known:
+        if key not in found and key != "training":
+            raise ArtifactError(f"{path}: {prefix}{key} is missing")
+
+
+def _identity(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        digest.update((folder / name).read_bytes())
+    return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"

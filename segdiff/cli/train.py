@@ -1,0 +1,77 @@
+"""segdiff train [OVERRIDES...]: train a model; the same as python tools/train.py."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def conf_folder() -> Path:
+    """The folder of configurations: in the package once installed, at the top of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compose the configuration by Hydra and train; gives the exit code.
+
+    Hydra's own options work: -m for several trainings, --cfg job to see the configuration, --help for the
+    groups.
+    """
+    import hydra
+
+    outcome: list[float] = []
+
+    @hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")
+    def train(config: DictConfig) -> float:
+        score = _train(config)
+        outcome.append(score)
+        return score
+
+    if arguments is not None:
+        sys.argv = ["segdiff train", *arguments]
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # ours are one line already; its own summary would hide them
+    train()
+    return 0
+
+
+def _train(config: DictConfig) -> float:
+    """One training; gives the validation Dice, which Hydra's sweepers maximise."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from segdiff.training.run import run_training
+
+    plain = to_plain(config)
+    hydra_config = HydraConfig.get()
+    folder = Path(plain["run"]["dir"])
+    if hydra_config.mode == RunMode.MULTIRUN:
+        folder = Path(hydra_config.runtime.output_dir)
+    return float(run_training(plain, folder)["dice"])
+
+
+def to_plain(config: DictConfig) -> dict[str, Any]:
+    """Plain values of a composed configuration.
+
+    Raises:
+        ConfigError: a value that must be given and is not.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from segdiff.errors import ConfigError
+
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "a value"
+        raise ConfigError(f"{key} must be given, as in {key}=... ({str(error).splitlines()[0]})") from error
+    assert isinstance(plain, dict)
+    plain.pop("experiment", None)
+    return {str(k): v for k, v in plain.items()}

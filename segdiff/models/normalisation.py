@@ -1,0 +1,65 @@
+"""From pixels to what a network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdiff.errors import ConfigError
+
+KINDS = ("fixed", "per_image")
+Normalise = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(pixels - mean) / std for each channel, on the 0..255 scale.
+
+    Args:
+        kind: "fixed": the given mean and std, of a whole data set; "per_image": of each image the 1st and 99th
+            percentile over a fixed lattice of up to 64 x 64 positions become -1 and +1, channel by channel.
+        mean, std: for "fixed": one number for each channel.
+    Raises:
+        ConfigError: an unknown kind, or "fixed" without usable numbers.
+    """
+
+    kind: str = "per_image"
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"normalisation.kind={self.kind} is not known; known: {', '.join(KINDS)}")
+        if self.kind == "fixed":
+            if not self.mean or not self.std or len(self.mean) != len(self.std) or min(self.std) <= 0:
+                raise ConfigError("normalisation.kind=fixed needs mean and std, one positive std for each channel")
+            object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
+            object.__setattr__(self, "std", tuple(float(s) for s in self.std))
+
+    def fit(self, image: Any, convert: Callable[[Any], NDArray[Any]] = np.asarray) -> Normalise:
+        """The function for any part of this image.
+
+        image: (H, W[, C]), anything with `shape` that slices with a stride; `convert` turns what it gives into
+        (h, w, C) on the 0..255 scale. The function maps (h, w, C) on that scale to float32 of the same shape.
+        """
+        if self.kind == "fixed":
+            mean, std = np.float32(self.mean), np.float32(self.std)
+        else:
+            height, width = image.shape[:2]
+            lattice = convert(image[:: -(-height // 64), :: -(-width // 64)]).astype(np.float32)
+            low, high = np.percentile(lattice.reshape(-1, lattice.shape[-1]), [1, 99], axis=0)
+            # An even picture has no range: one grey level is the least that can be seen in 8 bits.
+            mean, std = np.float32((low + high) / 2), np.float32(np.maximum((high - low) / 2, 1.0))
+
+        def normalise(part: NDArray[Any]) -> NDArray[np.float32]:
+            return (part.astype(np.float32) - mean) / std
+
+        return normalise
+
+    def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """(H, W, C) on the 0..255 scale to float32 of the same shape."""
+        return self.fit(image)(image)

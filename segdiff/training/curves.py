@@ -1,0 +1,50 @@
+"""The curves of a run: rows of a CSV file, and a picture of them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+COLUMNS = ("step", "samples", "minutes", "lr", "loss", "grad_norm", "images_per_second", "val_dice", "val_iou")
+
+
+class Curves:
+    """`metrics.csv` of a run folder. Rows after `keep_until` (steps) are dropped, as a resumed run makes them anew."""
+
+    def __init__(self, folder: Path, keep_until: int = 0) -> None:
+        self.path = folder / "metrics.csv"
+        old = [row for row in read_curves(self.path) if row["step"] <= keep_until]
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(old)
+
+    def add(self, **values: float) -> None:
+        """Append a row; columns that are not given stay empty."""
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow({k: f"{v:.6g}" for k, v in values.items()})
+
+    def draw(self, path: Path) -> None:
+        """A picture of loss and validation Dice over the samples seen."""
+        from matplotlib.figure import Figure
+
+        rows = read_curves(self.path)
+        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for axis, key, label in ((left, "loss", "training loss"), (right, "val_dice", "validation Dice")):
+            points = [(row["samples"], row[key]) for row in rows if key in row]
+            if points:
+                axis.plot(*zip(*points, strict=True), marker="o" if key == "val_dice" else None, markersize=3)
+            axis.set(xlabel="samples seen", ylabel=label)
+            axis.grid(alpha=0.3)
+        if any(row.get("loss", 0) > 0 for row in rows):
+            left.set_yscale("log")
+        figure.savefig(path, dpi=110)
+
+
+def read_curves(path: Path) -> list[dict[str, float]]:
+    """Rows of a `metrics.csv`, without their empty cells; none where the file does not exist."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{k: float(v) for k, v in row.items() if k and v} for row in csv.DictReader(file)]

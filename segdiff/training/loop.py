@@ -1,0 +1,224 @@
+"""The loop: steps over numbered samples, moving average, validation, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segdiff.data.loader import TrainingSamples, batches
+from segdiff.diffusion.noise import TrainingDraw
+from segdiff.errors import TrainingError
+from segdiff.models.device import autocast, resolve_precision
+from segdiff.models.segmenter import Segmenter
+from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
+from segdiff.training.curves import Curves
+from segdiff.training.ema import MovingAverage
+from segdiff.training.progress import Progress
+from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, total_steps
+
+Validate = Callable[[Segmenter, int], dict[str, float]]
+SAVE_SECONDS = 120.0  # time between checkpoints that no validation asked for
+
+
+@dataclass
+class State:
+    """Where a training is: all that a checkpoint holds beside tensors."""
+
+    step: int = 0
+    minutes: float = 0.0
+    best_dice: float = -1.0
+    best_step: int = 0
+    validations_since_best: int = 0
+
+
+@dataclass
+class Trainer:
+    """Trains a segmenter and leaves checkpoints and curves in a folder.
+
+    Args:
+        segmenter: on its device; its parameters are changed in place.
+        samples: training sample n for every n >= 0.
+        folder: gets `metrics.csv`, `curves.png`, `checkpoints/{last,best}.pt`.
+        seed: with the sample numbers it determines every random number.
+        identity: of the run's configuration; a checkpoint of another identity is not resumed.
+        validate: (segmenter of averaged weights, step) to a dict with `dice` and `iou`; None for no validation.
+    """
+
+    segmenter: Segmenter
+    samples: TrainingSamples
+    settings: TrainerSettings
+    optimizer_settings: OptimizerSettings
+    folder: Path
+    seed: int = 0
+    identity: str = ""
+    validate: Validate | None = None
+    state: State = field(default_factory=State)
+
+    def __post_init__(self) -> None:
+        self.device = next(self.segmenter.parameters()).device
+        self.precision = resolve_precision(self.device, self.settings.precision)
+        wanted = self.settings.channels_last
+        if wanted is True or (wanted == "auto" and self.device.type == "cuda"):
+            self.segmenter.to(memory_format=torch.channels_last)
+        self.average = MovingAverage(self.segmenter, self.settings.ema)
+        options = self.optimizer_settings
+        self.optimizer = torch.optim.AdamW(
+            self.segmenter.parameters(), lr=options.lr, betas=options.betas, weight_decay=options.weight_decay
+        )
+        self.steps = total_steps(self.settings, len(self.samples.dataset))
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "checkpoints" / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / "best.pt"
+
+    def resume(self) -> None:
+        """Go on from `checkpoints/last.pt`.
+
+        Raises:
+            TrainingError: it is of a run with another configuration.
+        """
+        saved = load_checkpoint(self.last)
+        if saved["identity"] != self.identity:
+            raise TrainingError(f"{self.last} is of a run with other settings: choose another run.name")
+        self.segmenter.load_state_dict(saved["model"])
+        self.average.model.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.state = State(**{name: saved[name] for name in vars(self.state)})
+
+    def run(self) -> State:
+        """Train until the end, `max_minutes` or lost patience; an interruption saves and is raised again."""
+        state, settings = self.state, self.settings
+        curves = Curves(self.folder, keep_until=state.step)
+        progress = Progress(self.steps, state.step)
+        began, minutes_before = time.monotonic(), state.minutes
+        saved = logged = began
+        logged_step = state.step
+        loss = grad_norm = torch.zeros(())
+        try:
+            for batch in batches(self.samples, settings.batch_size, state.step, self.steps, settings.workers):
+                loss, grad_norm = self._step(batch)
+                state.step += 1
+                now = time.monotonic()
+                state.minutes = minutes_before + (now - began) / 60
+                progress.step(state.step, lambda loss=loss: self._describe(float(loss)))  # type: ignore[misc]
+                done = state.step == self.steps
+                out_of_time = settings.max_minutes is not None and now - began > settings.max_minutes * 60
+                if state.step % settings.log_every == 0 or done:
+                    speed = (state.step - logged_step) * settings.batch_size / max(now - logged, 1e-9)
+                    self._log(curves, loss, grad_norm, speed)
+                    logged_step = state.step
+                due = settings.validate_every and state.step % settings.validate_every == 0
+                if self.validate is not None and (due or done):
+                    self._validate(curves, progress)
+                    state.minutes = minutes_before + (time.monotonic() - began) / 60
+                if due or done or out_of_time or time.monotonic() - saved > SAVE_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+                if logged_step == state.step:
+                    logged = time.monotonic()  # a validation's time is no training time
+                if self.lost_patience:
+                    progress.say(f"no better Dice in {settings.patience} validations: stopped")
+                    break
+                if out_of_time:
+                    break
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        finally:
+            progress.close()
+            curves.draw(self.folder / "curves.png")
+        return state
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train (otherwise `max_minutes` ended the call)."""
+        return self.state.step >= self.steps or self.lost_patience
+
+    @property
+    def lost_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.validations_since_best >= patience
+
+    def save(self) -> None:
+        """Write `checkpoints/last.pt`."""
+        tensors = {
+            "model": self.segmenter.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_checkpoint({**vars(self.state), **tensors, "identity": self.identity}, self.last)
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """The averaged weights of the best validation, or the newest where nothing was validated."""
+        if self.best.exists():
+            return load_checkpoint(self.best)["average"]
+        return self.average.model.state_dict()
+
+    def _step(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """One update; gives loss and gradient norm (before clipping) on the device, without waiting for them."""
+        step, options = self.state.step, self.optimizer_settings
+        # Dropout is the one thing that draws from PyTorch's own generator: its numbers follow the step, too.
+        torch.manual_seed((self.seed << 32) + step)
+        self.segmenter.train()
+        image, mask = (batch[key].to(self.device, non_blocking=True) for key in ("image", "mask"))
+        draw = TrainingDraw(self.seed, batch["n"].tolist())
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(options, step, self.steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(self.device, self.precision):
+            loss = self.segmenter.loss(image, mask, draw)["loss"]
+        loss.backward()
+        limit = float("inf") if options.clip_norm is None else options.clip_norm
+        grad_norm = torch.nn.utils.clip_grad_norm_(self.segmenter.parameters(), limit)
+        # On a GPU this is the one wait of a step; it comes after all of its work was handed over.
+        if not bool(torch.isfinite(grad_norm)):
+            raise TrainingError(
+                f"step {step}: the loss is {float(loss):.3g} and its gradient {float(grad_norm):.3g}; "
+                "try a lower optimizer.lr, optimizer.clip_norm=1 or trainer.precision=float32"
+            )
+        self.optimizer.step()
+        self.average.update(self.segmenter, step)
+        return loss.detach(), grad_norm
+
+    def _describe(self, loss: float) -> str:
+        state = self.state
+        best = f"  best Dice {state.best_dice:.4f}" if state.best_dice >= 0 else ""
+        speed = state.step * self.settings.batch_size / max(state.minutes * 60, 1e-9)
+        return f"loss {loss:.4f}{best}  {speed:.1f} images/s"
+
+    def _log(self, curves: Curves, loss: Tensor, grad_norm: Tensor, speed: float) -> None:
+        state = self.state
+        curves.add(
+            step=state.step,
+            samples=state.step * self.settings.batch_size,
+            minutes=state.minutes,
+            lr=self.optimizer.param_groups[0]["lr"],
+            loss=float(loss),
+            grad_norm=float(grad_norm),
+            images_per_second=speed,
+        )
+
+    def _validate(self, curves: Curves, progress: Progress) -> None:
+        assert self.validate is not None
+        state = self.state
+        scores = self.validate(self.average.model, state.step)  # type: ignore[arg-type]
+        samples = state.step * self.settings.batch_size
+        curves.add(step=state.step, samples=samples, minutes=state.minutes, val_dice=scores["dice"], val_iou=scores["iou"])
+        better = scores["dice"] > state.best_dice
+        state.validations_since_best = 0 if better else state.validations_since_best + 1
+        if better:
+            state.best_dice, state.best_step = scores["dice"], state.step
+            weights = self.average.model.state_dict()
+            save_checkpoint({"step": state.step, "dice": state.best_dice, "average": weights}, self.best)
+        progress.say(f"step {state.step}: validation Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}"
+                     + (" (best)" if better else f" (best {state.best_dice:.4f} at step {state.best_step})"))

@@ -1,0 +1,213 @@
+"""One training from a configuration of plain values: data, model, loop, artifact, scores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from segdiff import __version__
+from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
+from segdiff.data.augment import build_augmentation
+from segdiff.data.datasets import Dataset, dataset_from_config
+from segdiff.data.loader import TrainingSamples, object_diameter
+from segdiff.data.protocols import Protocol, get_protocol
+from segdiff.data.writers import write_json
+from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ConfigError
+from segdiff.models.build import build_segmenter
+from segdiff.models.device import pick_device
+from segdiff.models.normalisation import Normalisation
+from segdiff.models.segmenter import Segmenter, check_variance
+from segdiff.training.loop import Trainer
+from segdiff.training.settings import OptimizerSettings, TrainerSettings, read_settings
+from segdiff.training.validate import Validation
+
+GROUPS = ("dataset", "model", "diffusion", "augmentation", "optimizer", "trainer", "sampling", "inference")
+# What says where and how long a run is, not which run it is.
+NOT_IDENTITY = ("device", "run", "resume")
+NOT_IDENTITY_TRAINER = ("workers", "max_minutes", "threads")
+
+
+def run_identity(config: Mapping[str, Any]) -> str:
+    """Hash of the configuration less what only says where and how long it runs."""
+    kept = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    trainer = config["trainer"].items()
+    kept["trainer"] = {key: value for key, value in trainer if key not in NOT_IDENTITY_TRAINER}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Train, keep the best weights as an artifact, score them.
+
+    Args:
+        config: as `conf/` composes it, plain values only: `seed`, `device`, `resume` and the groups.
+        folder: of the run.
+        say: takes lines for a person.
+    Returns:
+        `dice` and `iou` of the last validation, `finished`, `folder`, `model`.
+    Raises:
+        ConfigError, MissingError, DataError: before any training, where the configuration or the data cannot be.
+        TrainingError: a loss that is not finite.
+    """
+    for key in config:
+        if key not in (*GROUPS, *NOT_IDENTITY, "seed"):
+            raise ConfigError(f"{key} is not known; known: {', '.join((*GROUPS, *NOT_IDENTITY, 'seed'))}")
+    settings = read_settings(TrainerSettings, "trainer", config["trainer"])
+    optimizer = read_settings(OptimizerSettings, "optimizer", config["optimizer"])
+    sampling = read_settings(Sampling, "sampling", config["sampling"])
+    device = pick_device(config.get("device", "auto"))
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    data = dict(config["dataset"])
+    protocol = get_protocol(data["protocol"], data["kind"])
+    normalisation = read_settings(Normalisation, "dataset.normalisation", data["normalisation"])
+    augment = build_augmentation(config["augmentation"])
+    train, val = dataset_from_config(data, "train"), dataset_from_config(data, "val")
+    torch.manual_seed(config["seed"])
+    segmenter, model_settings = _segmenter(config)
+    for chosen in (sampling, settings.validation):
+        check_variance(segmenter, chosen)
+    _open_folder(folder, config)
+    samples = TrainingSamples(train, normalisation, augment, config["seed"], protocol.resize)
+
+    scale = _scale(train, protocol)
+
+    def artifact(weights: Segmenter) -> Artifact:
+        return Artifact(
+            weights,
+            model_settings,
+            config["diffusion"],
+            normalisation,
+            sampling,
+            config["inference"],
+            scale=scale,
+            training={"data": data["kind"], "protocol": protocol.name, "images": len(train), "seed": config["seed"]},
+        )
+
+    validation = Validation(artifact, val, protocol, settings, device, folder / "panels", config["seed"])
+    trainer = Trainer(
+        segmenter.to(device),
+        samples,
+        settings,
+        optimizer,
+        folder,
+        seed=config["seed"],
+        identity=run_identity(config),
+        validate=validation.during if len(val) else None,
+    )
+    if trainer.last.exists():
+        trainer.resume()
+        say(f"going on with {folder} at step {trainer.state.step}")
+    parameters = sum(p.numel() for p in segmenter.parameters())
+    say(f"{len(train)} images to train, {len(val)} to validate; {parameters:,} parameters; {device}, "
+        f"{trainer.precision}; {trainer.steps} steps of {settings.batch_size}; in {folder}")
+    try:
+        state = trainer.run()
+    except KeyboardInterrupt:
+        say(f"interrupted at step {trainer.state.step}, saved; the same command with resume=auto goes on")
+        raise
+    finally:
+        write_json(folder / "environment.json", environment(config, trainer.state.minutes))
+    result: dict[str, Any] = {"dice": state.best_dice, "finished": trainer.finished, "folder": str(folder)}
+    segmenter.load_state_dict(trainer.best_weights())
+    best = artifact(segmenter.eval())
+    minutes = round(state.minutes, 1)
+    best = replace(best, training={**best.training, "steps": state.best_step or state.step, "minutes": minutes})
+    result["model"] = str(save_artifact(best, folder / "model"))
+    if not trainer.finished:
+        say(f"stopped at step {state.step} of {trainer.steps} by trainer.max_minutes, saved; "
+            "the same command with resume=auto goes on")
+    elif settings.final_evaluation and len(val):
+        scores = validation.final(load_artifact(folder / "model"))
+        write_json(folder / "validation.json", scores)
+        result.update(dice=scores["dice"], iou=scores["iou"])
+        say(f"validation with {sampling.chains} chain(s): Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}")
+    say(f"model: {result['model']}")
+    return result
+
+
+def environment(config: Mapping[str, Any], minutes: float) -> dict[str, Any]:
+    """What a run needs to be told again: versions, commit, machine, seed, command, minutes of all calls."""
+    packages = ("torch", "numpy", "albumentations", "hydra-core", "monai", "scikit-image")
+    versions = {"segdiff": __version__, "python": platform.python_version()}
+    for name in packages:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "commit": _commit(),
+        "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine(),
+                    "threads": torch.get_num_threads(),
+                    "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None},
+        "seed": config["seed"],
+        "command": sys.argv,
+        "minutes": round(minutes, 2),
+    }
+
+
+def _segmenter(config: Mapping[str, Any]) -> tuple[Segmenter, dict[str, Any]]:
+    """The segmenter to train, and its `model` settings: of `model.init`, a model folder, where one is given."""
+    model = dict(config["model"])
+    init = model.pop("init", None)
+    if init is None:
+        return build_segmenter(model, config["diffusion"]), model
+    start = load_artifact(init)
+    segmenter = build_segmenter(model, config["diffusion"])
+    try:
+        segmenter.load_state_dict(start.segmenter.state_dict())
+    except RuntimeError as error:
+        raise ConfigError(f"model.init={init} is another network than model={model}: choose its model config") from error
+    return segmenter, model
+
+
+def _open_folder(folder: Path, config: Mapping[str, Any]) -> None:
+    """Make the run folder; one that holds a run is only gone on with when asked.
+
+    Raises:
+        ConfigError: it holds a run and `resume` is not auto, or a run with other settings.
+    """
+    said = folder / "config.yaml"
+    if said.exists():
+        if config.get("resume") != "auto":
+            raise ConfigError(f"{folder} holds a run: resume=auto goes on with it, run.name=... starts another")
+        old = yaml.safe_load(said.read_text(encoding="utf-8"))
+        if run_identity(old) != run_identity(config):
+            raise ConfigError(f"{folder} holds a run with other settings (see {said}): choose another run.name")
+    folder.mkdir(parents=True, exist_ok=True)
+    said.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+
+
+def _scale(train: Dataset, protocol: Protocol) -> dict[str, float | None]:
+    """Micrometres per pixel and the median object diameter, as the model saw them."""
+    first = train[0]
+    diameter = object_diameter(protocol.prepare(train[i]) for i in range(len(train)))
+    mpp = protocol.mpp(train.mpp, first.image.shape[0])
+    return {
+        "mpp": None if mpp is None else round(mpp, 6),
+        "object_diameter_px": None if diameter is None else round(diameter, 2),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that the package lies in; None elsewhere."""
+    here = Path(__file__).resolve().parents[2]
+    try:
+        out = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return out.stdout.strip() or None

@@ -1,0 +1,70 @@
+"""Validation with the very code that predicts and evaluates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segdiff.artifacts.folder import Artifact
+from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.protocols import Protocol
+from segdiff.inference.prediction import Prediction
+from segdiff.models.segmenter import Segmenter
+from segdiff.training.panels import draw_panels
+from segdiff.training.settings import TrainerSettings
+from segdiff.workflows.evaluate import evaluate
+from segdiff.workflows.load import predictor_of
+
+
+@dataclass
+class Validation:
+    """Scores a segmenter on the validation split and draws panels.
+
+    Args:
+        artifact: wraps a segmenter with the settings of this training.
+        panels: folder for pictures.
+    """
+
+    artifact: Callable[[Segmenter], Artifact]
+    dataset: Dataset
+    protocol: Protocol
+    settings: TrainerSettings
+    device: torch.device
+    panels: Path
+    seed: int
+
+    def during(self, segmenter: Segmenter, step: int) -> dict[str, float]:
+        """With few steps and chains (`trainer.validation`), while training goes on."""
+        if not hasattr(self, "_during"):
+            self._during = self.artifact(segmenter)  # the same averaged weights each time: wrapped once
+        scores = self._score(self._during, self.settings.validation_images, f"step_{step:06}.png", during=True)
+        return {"dice": scores["dice"], "iou": scores["iou"]}
+
+    def final(self, artifact: Artifact) -> dict[str, Any]:
+        """With the model's own sampling, over all images; gives what `segdiff evaluate` writes."""
+        return self._score(artifact, None, "final.png", during=False)
+
+    def _score(self, artifact: Artifact, limit: int | None, panel: str, *, during: bool) -> dict[str, Any]:
+        kept: list[tuple[Sample, Prediction]] = []
+
+        def keep(sample: Sample, prediction: Prediction) -> None:
+            if len(kept) < self.settings.panels:
+                kept.append((sample, prediction))
+
+        predictor = predictor_of(artifact, device=str(self.device), precision=self.settings.precision)
+        scores = evaluate(
+            predictor,
+            self.dataset,
+            self.protocol,
+            seed=self.seed,
+            sampling=self.settings.validation if during else None,
+            limit=limit,
+            watch=keep,
+        )
+        if kept:
+            draw_panels(kept, self.panels / panel)
+        return scores
