@@ -1,0 +1,147 @@
+"""Augmentation of training samples: the only module that knows albumentations.
+
+Order: crop, flips, quarter turns, affine, colour jitter; the last on the image only. As published:
+
+- affine: rotation and scale about the image's centre, neither translation nor shear; bilinear for the image,
+  nearest for the mask; what comes from outside is 0 (black before normalisation, background in the mask);
+- colour jitter: brightness, contrast, saturation and hue in random order, factors uniform in [1 - a, 1 + a],
+  the hue shifted by a uniform part in [-h, h] of the colour circle. ColorJitter does so: all orders
+  are as likely, and its hue is a part of the circle, 0.5 being half of it. On uint8 images the hue
+  has steps of 2 degrees, rounded down (OpenCV has 180 to a circle).
+
+An image smaller than the crop is padded at the right and bottom by reflection, and its mask likewise, so that
+truth goes with picture.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segdiff.errors import ConfigError
+
+# Set before albumentations is imported: it asks the network for its newest version otherwise.
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+import albumentations as A  # noqa: E402
+import cv2  # noqa: E402  what albumentations works with
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `conf/augmentation/*.yaml` holds; the defaults change nothing.
+
+    Attributes:
+        crop: side of the square random crop in pixels; None: the whole image.
+        horizontal_flip, vertical_flip: with probability 1/2.
+        rotate90: by 0, 90, 180 or 270 degrees, each as likely.
+        rotation: in degrees, uniform in [-rotation, rotation].
+        scale: uniform in [low, high]; above 1 enlarges.
+        brightness, contrast, saturation: a of the factor, uniform in [max(0, 1 - a), 1 + a].
+        hue: largest shift as a part of the colour circle, at most 0.5.
+    """
+
+    crop: int | None = None
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    rotate90: bool = False
+    rotation: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.crop is not None and self.crop < 1:
+            raise ConfigError(f"augmentation.crop is {self.crop}; give pixels, or null for the whole image")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+            raise ConfigError(f"augmentation.scale is {list(self.scale)}; give [low, high], 0 < low <= high")
+        for name in ("rotation", "brightness", "contrast", "saturation", "hue"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; it must be 0 or more")
+        if self.hue > 0.5:
+            raise ConfigError(f"augmentation.hue is {self.hue}; 0.5, half of the colour circle, is the most")
+
+
+class Augmentation:
+    """A callable that augments one sample as its seed says: the same inputs give the same outputs."""
+
+    def __init__(self, settings: Settings) -> None:
+        # On crops a second thread of OpenCV burns a core to save a tenth of 2 ms; training needs that core.
+        cv2.setNumThreads(0)
+        self.settings = settings
+        self._compose = A.Compose(_transforms(settings))
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Augment an image and its mask.
+
+        Args:
+            image: (H, W, 3) on the 0..255 scale; uint8, or float32.
+            mask: uint8 (M, H, W).
+            seed: 0 or more.
+        Returns:
+            image (h, w, 3) of the same type and scale, mask (M, h, w); h = w = crop, if a crop is set.
+        """
+        image, mask = _pad_to(self.settings.crop or 0, image, mask)
+        # One pair of generators for the whole chain. `Compose.set_random_seed` would give each transform its
+        # own, seeded alike: every sample that is flipped one way would be flipped the other way too.
+        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        floating = image.dtype != np.uint8
+        if floating:  # albumentations takes floats to lie in [0, 1]
+            image = image / np.float32(255)
+        out = self._compose(image=image, mask=np.ascontiguousarray(np.moveaxis(mask, 0, -1)))
+        augmented = out["image"] * np.float32(255) if floating else out["image"]
+        return augmented, np.ascontiguousarray(np.moveaxis(out["mask"], -1, 0))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Augmentation, (self.settings,)  # worker processes build their own
+
+
+def build_augmentation(config: Mapping[str, Any]) -> Augmentation:
+    """Build the augmentation of a choice of `conf/augmentation/`.
+
+    Raises:
+        ConfigError: an unknown key, or a value that cannot be.
+    """
+    known = Settings.__dataclass_fields__
+    if unknown := [str(key) for key in config if key not in known]:
+        raise ConfigError(f"augmentation has no option {', '.join(unknown)}; it has {', '.join(known)}")
+    values = {str(key): value for key, value in config.items()}
+    if "scale" in values:
+        values["scale"] = tuple(values["scale"])
+    return Augmentation(Settings(**values))
+
+
+def _transforms(s: Settings) -> list[A.BasicTransform]:
+    chain: list[A.BasicTransform] = []
+    if s.crop is not None:
+        chain.append(A.RandomCrop(s.crop, s.crop, p=1))
+    if s.horizontal_flip:
+        chain.append(A.HorizontalFlip(p=0.5))
+    if s.vertical_flip:
+        chain.append(A.VerticalFlip(p=0.5))
+    if s.rotate90:
+        chain.append(A.RandomRotate90(p=1))
+    if s.rotation or s.scale != (1.0, 1.0):
+        # keep_ratio: one factor for both axes. Its defaults: no translation, no shear, linear for the image,
+        # nearest for the mask, 0 outside.
+        chain.append(A.Affine(scale=s.scale, rotate=(-s.rotation, s.rotation), keep_ratio=True, p=1))
+    if s.brightness or s.contrast or s.saturation or s.hue:
+        chain.append(A.ColorJitter(s.brightness, s.contrast, s.saturation, s.hue, p=1))
+    return chain
+
+
+def _pad_to(side: int, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    height, width = image.shape[:2]
+    below, right = max(0, side - height), max(0, side - width)
+    if not below and not right:
+        return image, mask
+    return (
+        np.pad(image, ((0, below), (0, right), (0, 0)), mode="reflect"),
+        np.pad(mask, ((0, 0), (0, below), (0, right)), mode="reflect"),
+    )

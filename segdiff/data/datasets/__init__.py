@@ -1,0 +1,52 @@
+"""Data sets by kind: one table, to which a user's own code may add."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.datasets.folder import Folder
+from segdiff.data.datasets.monuseg import Monuseg
+from segdiff.errors import ConfigError
+
+__all__ = ["DATASETS", "Dataset", "Sample", "build_dataset", "dataset_from_config"]
+
+# kind -> builder(root, split, **options)
+DATASETS: dict[str, Callable[..., Dataset]] = {"folder": Folder, "monuseg": Monuseg}
+
+# Keys of conf/dataset/*.yaml that are not for the builder: how samples are prepared and normalised.
+_NOT_OPTIONS = ("kind", "root", "protocol", "normalisation")
+
+
+def build_dataset(kind: str, root: str | Path, split: str, **options: Any) -> Dataset:
+    """Build a split of a data set.
+
+    Args:
+        kind: a key of `DATASETS`.
+        root: the data set's folder.
+        split: "train", "val", "test" or "all" (train + val).
+        options: the builder's own, as in `conf/dataset/<kind>.yaml`.
+    Raises:
+        ConfigError: an unknown kind, split or option.
+        MissingError, DataError: files that are not there or do not fit together.
+    """
+    if kind not in DATASETS:
+        raise ConfigError(f"no data set of kind {kind!r}; there are {', '.join(sorted(DATASETS))}")
+    builder = DATASETS[kind]
+    try:
+        inspect.signature(builder).bind(root, split, **options)
+    except TypeError:
+        known = [name for name in inspect.signature(builder).parameters if name not in ("root", "split")]
+        raise ConfigError(
+            f"data set {kind!r} takes the options {', '.join(known)}, not {', '.join(options)}"
+        ) from None
+    return builder(Path(root).expanduser(), split, **options)
+
+
+def dataset_from_config(config: Mapping[str, Any], split: str) -> Dataset:
+    """`build_dataset` for a choice of `conf/dataset/`; `protocol` and `normalisation` are left to others."""
+    options = {key: value for key, value in config.items() if key not in _NOT_OPTIONS}
+    return build_dataset(config["kind"], config["root"], split, **options)

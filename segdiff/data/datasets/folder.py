@@ -1,0 +1,175 @@
+"""Anybody's images and masks: two folders, matched by stem.
+
+    root/images/*, root/masks/*                  flat: the split comes from root/index.csv, else from a seed
+    root/<split>/images/*, root/<split>/masks/*  split by subfolders, <split> one of train, val, test
+    root/images/<split>/*, root/masks/<split>/*  the same the other way round
+
+`index.csv` has a column `stem`, and `split` (train, val or test) or `group` or both. With `split` the file
+decides, and a group that it puts into two splits is an error. With `group` alone, and without the file (each
+image its own group), whole groups are drawn for validation by a seed, and there is no test split.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.datasets.pairs import by_stem, match_pairs
+from segdiff.data.images import images_in, read_image, read_size, to_rgb
+from segdiff.data.masks import foreground, instances, read_mask
+from segdiff.data.splits import check_split, seeded_split
+from segdiff.errors import ConfigError, DataError, MissingError
+
+PARTS = ("train", "val", "test")
+Pair = tuple[str, Path, Path]
+
+
+class Folder(Dataset):
+    """A split of a folder of images and masks.
+
+    Args:
+        root: the folder; the module's text shows its layouts.
+        split: "train", "val", "test" or "all" (train + val).
+        val_fraction: of the images that a seeded split holds out.
+        seed: of that split.
+        mpp: micrometres per pixel of the images, None where unknown.
+        objects: "auto": a mask with several different values holds instances; "instances": every mask does,
+            also one with a single object; "none": values are classes or grey levels, objects not told apart.
+    Raises:
+        ConfigError: an option that cannot be.
+        MissingError: no such folder, or no image in this split.
+        DataError: images and masks that do not go together by stem or by size, or an index.csv at fault.
+    """
+
+    kind = "folder"
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        *,
+        val_fraction: float = 0.2,
+        seed: int = 0,
+        mpp: float | None = None,
+        objects: str = "auto",
+    ) -> None:
+        check_split(split)
+        if objects not in ("auto", "instances", "none"):
+            raise ConfigError(f"objects is {objects!r}; choose auto, instances or none")
+        if mpp is not None and not mpp > 0:
+            raise ConfigError(f"mpp is {mpp}; micrometres per pixel are above 0, or null where unknown")
+        parts = find_parts(Path(root), val_fraction, seed)
+        wanted = ("train", "val") if split == "all" else (split,)
+        self.pairs = sorted(pair for part in wanted for pair in parts.get(part, []))
+        if not self.pairs:
+            held = ", ".join(f"{part} ({len(pairs)} images)" for part, pairs in parts.items() if pairs)
+            raise MissingError(f"{root} has no image for the split {split!r}; it has {held or 'none at all'}")
+        by_stem([image for _, image, _ in self.pairs])  # the same stem in train and in val: names must differ
+        _check_sizes(self.pairs)
+        super().__init__(split, [name for name, _, _ in self.pairs], mpp)
+        self.objects = objects
+
+    def read(self, index: int) -> Sample:
+        name, image_path, mask_path = self.pairs[index]
+        mask = read_mask(mask_path)
+        binary = foreground(mask)
+        labels = None if self.objects == "none" else instances(mask)
+        if labels is None and self.objects == "instances":
+            labels = binary.astype(np.int32)
+        return Sample(name, to_rgb(read_image(image_path)), binary[None, None], labels)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Adds the number of images by suffix."""
+        suffixes = Counter(image.suffix.lower() for _, image, _ in self.pairs)
+        return {**super().report, "suffixes": dict(suffixes)}
+
+
+def find_parts(root: Path, val_fraction: float, seed: int) -> dict[str, list[Pair]]:
+    """The pairs of each part of the data under `root`, by the first of the module's layouts that is there."""
+    if not root.is_dir():
+        raise MissingError(f"dataset.root {root} is not a folder")
+    parts = {}
+    for part in PARTS:
+        for images, masks in (
+            (root / part / "images", root / part / "masks"),
+            (root / "images" / part, root / "masks" / part),
+        ):
+            if images.is_dir() and masks.is_dir():
+                parts[part] = match_pairs(images_in(images), images_in(masks))
+    if parts:
+        return parts
+    images, masks = root / "images", root / "masks"
+    if not (images.is_dir() and masks.is_dir()):
+        raise MissingError(f"{root} must hold images/ and masks/, or train/, val/, test/ with both in each")
+    pairs = match_pairs(images_in(images), images_in(masks))
+    if not pairs:
+        raise MissingError(f"{images} holds no image")
+    return _divide(pairs, root / "index.csv", val_fraction, seed)
+
+
+def _divide(pairs: list[Pair], index: Path, val_fraction: float, seed: int) -> dict[str, list[Pair]]:
+    """The parts of the flat layout."""
+    stems = [stem for stem, _, _ in pairs]
+    rows = _read_index(index, stems) if index.is_file() else {}
+    groups = {stem: row["group"] for stem, row in rows.items() if row.get("group")}
+    if any("split" in row for row in rows.values()):
+        split_of = {stem: row["split"] for stem, row in rows.items()}
+        _check_groups(index, split_of, groups)
+    else:
+        _, val = seeded_split(stems, groups, val_fraction, seed)
+        split_of = {stem: "val" if stem in val else "train" for stem in stems}
+    return {part: [pair for pair in pairs if split_of[pair[0]] == part] for part in PARTS}
+
+
+def _read_index(index: Path, stems: list[str]) -> dict[str, dict[str, str]]:
+    """The rows of index.csv by stem; each stem has one."""
+    try:
+        with index.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            rows = [(reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{index} is not a table of comma-separated UTF-8 text ({error})") from error
+    if "stem" not in columns or not {"split", "group"} & set(columns):
+        has = ", ".join(columns) or "no columns"
+        raise DataError(f"{index} needs the columns stem, and split or group; it has {has}")
+    known, found = set(stems), {}
+    for line, row in rows:
+        where = f"{index} line {line}"
+        if row["stem"] in found:
+            raise DataError(f"{where}: the stem {row['stem']!r} is there twice")
+        if row["stem"] not in known:
+            raise DataError(f"{where}: there is no image {row['stem']!r}; add it, or take the line out")
+        if "split" in columns:
+            row["split"] = row["split"].lower()
+            if row["split"] not in PARTS:
+                raise DataError(f"{where}: the split is {row['split']!r}; it must be train, val or test")
+        found[row["stem"]] = row
+    if missing := sorted(known - set(found)):
+        raise DataError(f"{index} has no line for {missing[0]!r} ({len(missing)} of {len(stems)} images)")
+    return found
+
+
+def _check_groups(index: Path, split_of: dict[str, str], groups: dict[str, str]) -> None:
+    part_of: dict[str, str] = {}
+    for stem, group in groups.items():
+        if part_of.setdefault(group, split_of[stem]) != split_of[stem]:
+            raise DataError(
+                f"{index} puts the group {group!r} into {part_of[group]} and into {split_of[stem]} ({stem}); "
+                "a group must stay in one split"
+            )
+
+
+def _check_sizes(pairs: list[Pair]) -> None:
+    """From the headers, so that a wrong pair is found before hours of training, not in the midst of them."""
+    for _, image, mask in pairs:
+        size, mask_size = read_size(image), read_size(mask)
+        if size and mask_size and size != mask_size:
+            sizes = f"{image} is {size[0]} x {size[1]}, {mask} is {mask_size[0]} x {mask_size[1]}"
+            raise DataError(f"{sizes} (height x width): they must be of one size")

@@ -1,0 +1,162 @@
+"""MoNuSeg 2018: stained tissue, 1000 x 1000 pixels at 0.25 micrometres, outlines of nuclei.
+
+Two layouts are read, by what the root holds:
+
+- the challenge's own: `MoNuSeg 2018 Training Data/{Tissue Images,Annotations}` and `MoNuSegTestData/` with
+  `.tif` and `.xml` side by side (`.xml.gz` too), polygons rasterised here;
+- the published SegDiff repository's: `Training/{img,mask}` and `Test/{img,mask}`, any mask value above 0 a
+  nucleus.
+
+The root may also be one of these folders itself. Validation is one of five folds of the training images.
+Source: Kumar et al. 2020, IEEE TMI 39(5), https://monuseg.grand-challenge.org.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segdiff.data.cache import cached, default_cache_dir
+from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.datasets.pairs import match_pairs
+from segdiff.data.images import images_in, read_image, read_size, to_rgb
+from segdiff.data.masks import foreground, read_mask
+from segdiff.data.polygons import RASTERISER_VERSION, parse_annotations, rasterise
+from segdiff.data.splits import check_split, fold_of
+from segdiff.errors import ConfigError, DataError, MissingError
+
+MPP = 0.25
+FOLDS = 5
+TRAINING, TEST = "MoNuSeg 2018 Training Data", "MoNuSegTestData"
+PUBLISHED = {"train": "Training", "test": "Test"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image and the file of its truth."""
+
+    name: str
+    image: Path
+    truth: Path
+
+
+class Monuseg(Dataset):
+    """A split of MoNuSeg.
+
+    Args:
+        root: the folder that holds the official folders, or one of them.
+        split: "train", "val", "test" or "all" (train + val).
+        fold: 0..4, the fold that is "val": the images whose rank by name is `fold` modulo 5.
+        cache_dir: folder for the rasterised masks; None: `$SEGDIFF_CACHE`, else the user's cache folder.
+    Raises:
+        MissingError: the folder that this split needs is not there.
+        DataError: an image without its annotation, or an annotation without its image.
+    """
+
+    kind = "monuseg"
+
+    def __init__(
+        self, root: str | Path, split: str, *, fold: int = 0, cache_dir: str | Path | None = None
+    ) -> None:
+        check_split(split)
+        if fold not in range(FOLDS):
+            raise ConfigError(f"fold is {fold}; MoNuSeg has folds 0 to {FOLDS - 1}")
+        self.items = _choose(find_items(Path(root), "test" if split == "test" else "train"), split, fold)
+        if not self.items:
+            raise DataError(f"split {split!r} of {root} is empty")
+        super().__init__(split, [item.name for item in self.items], MPP)
+        self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache_dir()
+
+    def read(self, index: int) -> Sample:
+        item = self.items[index]
+        image = to_rgb(read_image(item.image))
+        if _is_outlines(item.truth):
+            labels, _ = self.labels(item, *image.shape[:2])
+            return Sample(item.name, image, (labels > 0).astype(np.uint8)[None, None], labels)
+        mask = foreground(read_mask(item.truth))
+        return Sample(item.name, image, mask[None, None])
+
+    def labels(self, item: Item, height: int, width: int) -> tuple[np.ndarray, dict[str, int]]:
+        """The rasterised outlines of an item and the report of `rasterise`, from the cache if there."""
+        if not item.truth.is_file():
+            raise MissingError(f"no such annotation: {item.truth}")
+        content = item.truth.read_bytes()
+
+        def make() -> dict[str, np.ndarray]:
+            labels, report = rasterise(parse_annotations(content, item.truth), height, width)
+            return {"labels": labels, "report": np.array(json.dumps(report))}
+
+        digest = hashlib.sha256(content).hexdigest()[:32]
+        arrays = cached(self.cache_dir, f"{digest}-{height}x{width}-v{RASTERISER_VERSION}", make)
+        return arrays["labels"], json.loads(str(arrays["report"]))
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Adds the counts of `rasterise`, summed over the images; rasterises what is not in the cache yet."""
+        counts: Counter[str] = Counter()
+        for item in self.items:
+            if _is_outlines(item.truth):
+                height, width = read_size(item.image) or read_image(item.image).shape[:2]
+                counts.update(self.labels(item, height, width)[1])
+        return {**super().report, **counts}
+
+
+def find_items(root: Path, part: str) -> list[Item]:
+    """The items of part "train" (all training images) or "test", sorted by name.
+
+    Raises:
+        MissingError: neither layout of that part is under `root`.
+        DataError: images and truths do not go together.
+    """
+    if not root.is_dir():
+        raise MissingError(f"dataset.root {root} is not a folder")
+    for images, truths in _official(root, part):
+        if images.is_dir() and truths.is_dir():
+            return _items(match_pairs(images_in(images), _annotations_in(truths)))
+    for folder in (root / PUBLISHED[part], *([root] if root.name == PUBLISHED[part] else [])):
+        if (folder / "img").is_dir() and (folder / "mask").is_dir():
+            return _items(match_pairs(images_in(folder / "img"), images_in(folder / "mask")))
+    official = f"'{TRAINING}/Tissue Images' and '.../Annotations'" if part == "train" else f"'{TEST}'"
+    raise MissingError(
+        f"{root} has no {'training' if part == 'train' else 'test'} images: it must hold {official}, "
+        f"or '{PUBLISHED[part]}/img' and '{PUBLISHED[part]}/mask'"
+    )
+
+
+def _official(root: Path, part: str) -> list[tuple[Path, Path]]:
+    """Where the challenge's layout may have its images and annotations."""
+    if part == "train":
+        return [(folder / "Tissue Images", folder / "Annotations") for folder in (root / TRAINING, root)]
+    holds_both = bool(_annotations_in(root)) and bool(images_in(root))
+    return [(folder, folder) for folder in (root / TEST, *([root] if holds_both else []))]
+
+
+def _annotations_in(folder: Path) -> list[Path]:
+    """The outlines of a folder; where X.xml and X.xml.gz both lie there, the unpacked one."""
+    if not folder.is_dir():
+        return []
+    files = [path for path in folder.iterdir() if _is_outlines(path) and not path.name.startswith(".")]
+    unpacked = {path.name for path in files if path.suffix.lower() == ".xml"}
+    return sorted(path for path in files if path.name in unpacked or path.stem not in unpacked)
+
+
+def _is_outlines(path: Path) -> bool:
+    return path.name.lower().endswith((".xml", ".xml.gz"))
+
+
+def _items(pairs: Sequence[tuple[str, Path, Path]]) -> list[Item]:
+    return [Item(name, image, truth) for name, image, truth in pairs]
+
+
+def _choose(items: list[Item], split: str, fold: int) -> list[Item]:
+    if split in ("test", "all"):
+        return items
+    folds = fold_of([item.name for item in items], FOLDS)
+    return [item for item in items if (folds[item.name] == fold) == (split == "val")]

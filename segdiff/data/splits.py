@@ -1,0 +1,65 @@
+"""Who goes into which part: folds by rank of the name, and a seeded split that never divides a group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from segdiff.errors import ConfigError, DataError
+
+SPLITS = ("train", "val", "test", "all")  # all = train + val, never test
+
+
+def check_split(split: str) -> None:
+    """Raise ConfigError for a name that is no split."""
+    if split not in SPLITS:
+        raise ConfigError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+
+
+def fold_of(names: Iterable[str], folds: int = 5) -> dict[str, int]:
+    """The fold of each name: its rank among the sorted names, modulo the number of folds."""
+    if folds < 2:
+        raise ConfigError(f"cross-validation needs at least 2 folds, not {folds}")
+    return {name: rank % folds for rank, name in enumerate(sorted(names))}
+
+
+def seeded_split(
+    names: Sequence[str], groups: Mapping[str, str] | None, fraction: float, seed: int
+) -> tuple[list[str], list[str]]:
+    """Divide names into a larger and a smaller part, whole groups at a time.
+
+    Groups are visited in the order of a hash of (seed, group), which no library version and no other group
+    changes; each goes to the smaller part if that brings its size nearer to `fraction`.
+
+    Args:
+        names: all different.
+        groups: the group of each name; None or a name that is not in it: a group of its own.
+        fraction: of the names that the smaller part should hold, between 0 and 1.
+        seed: any integer.
+    Returns:
+        (larger, smaller), both sorted, together all names, neither empty.
+    Raises:
+        ConfigError: a fraction outside (0, 1).
+        DataError: fewer than two groups: nothing to divide.
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"val_fraction is {fraction}; it must lie between 0 and 1")
+    members: dict[tuple[str, str], list[str]] = {}
+    for name in names:  # the first entry keeps a name apart from a group that is called the same
+        key = ("group", groups[name]) if groups and name in groups else ("name", name)
+        members.setdefault(key, []).append(name)
+    if len(members) < 2:
+        raise DataError(f"{len(names)} image(s) in {len(members)} group(s) cannot be divided into two parts")
+    order = sorted(members, key=lambda key: hashlib.sha256(f"{seed}/{key[0]}/{key[1]}".encode()).digest())
+    target = fraction * len(names)
+    chosen: list[str] = []
+    for key in order:
+        size = len(members[key])
+        if abs(len(chosen) + size - target) < abs(len(chosen) - target):
+            chosen += members[key]
+    if not chosen:  # a few large groups: the smallest one is the nearest that can be had
+        chosen = list(members[min(order, key=lambda key: len(members[key]))])
+    smaller = set(chosen)
+    if len(smaller) == len(names):
+        smaller -= set(members[order[-1]])
+    return sorted(set(names) - smaller), sorted(smaller)

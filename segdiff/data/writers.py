@@ -1,0 +1,68 @@
+"""Writing results: each file appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdiff.errors import ShapeError
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its name when the block ends without an error; else nothing is left.
+
+    The folder is made if it is not there. A link of that name is replaced, not followed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")  # of the same folder: a rename cannot cross disks
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_mask(path: str | Path, mask: NDArray[Any]) -> None:
+    """A binary mask (H, W) as a grey PNG: 0 where it is zero, 255 elsewhere."""
+    if mask.ndim != 2:
+        raise ShapeError(f"a mask of shape (H, W) is written; this one has {mask.shape}")
+    _write_png(path, np.where(mask != 0, np.uint8(255), np.uint8(0)))
+
+
+def write_overlay(path: str | Path, picture: NDArray[np.uint8]) -> None:
+    """An RGB picture, uint8 (H, W, 3), as PNG."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ShapeError(f"uint8 (H, W, 3) is written; this is {picture.dtype} {picture.shape}")
+    _write_png(path, picture)
+
+
+def write_float_tiff(path: str | Path, array: NDArray[Any]) -> None:
+    """Numbers (H, W) as a TIFF of float32, compressed without loss (deflate)."""
+    import tifffile
+
+    with atomic(path) as file:
+        tifffile.imwrite(file, array.astype(np.float32), compression="deflate", photometric="minisblack")
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Plain values as indented JSON; ValueError for NaN and infinity, which JSON does not have."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def _write_png(path: str | Path, array: NDArray[np.uint8]) -> None:
+    from PIL import Image
+
+    with atomic(path) as file:
+        Image.fromarray(array).save(file, format="PNG")
