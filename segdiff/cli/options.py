@@ -1,0 +1,100 @@
+"""Options that commands share, and a parser whose errors are one line."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from segdiff.errors import ConfigError
+
+# As segdiff.diffusion.sampling and segdiff.models.device know them (a test compares): importing them for a
+# help text would import torch.
+SAMPLERS = ("ddpm", "ddim")
+PRECISIONS = ("auto", "bf16", "float32")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations, whose errors are a ConfigError: one line, no usage text."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} ({self.prog} --help tells the options)")
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parse; an unknown option is answered with the nearest known one."""
+        found, unknown = self.parse_known_args(list(argv))
+        if not unknown:
+            return found
+        option = unknown[0].partition("=")[0]
+        known = [name for action in self._actions for name in action.option_strings]
+        close = difflib.get_close_matches(option, known, n=1)
+        self.error(f"unknown option {option}" + (f", did you mean {close[0]}?" if close else ""))
+
+
+def positive_int(text: str) -> int:
+    """A whole number of 1 or more."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    return value
+
+
+def batch_size(text: str) -> int | str:
+    """ "auto" or a whole number of 1 or more."""
+    return text if text == "auto" else positive_int(text)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """The model, how it samples and where it runs: what predict and evaluate have in common."""
+    parser.add_argument("--model", required=True, metavar="DIR", help="folder of a trained model")
+    sampling = parser.add_argument_group("sampling (what is not given comes with the model)")
+    sampling.add_argument("--chains", type=positive_int, metavar="N", help="chains that are averaged")
+    sampling.add_argument("--steps", type=positive_int, metavar="N", help="steps of a chain")
+    sampling.add_argument("--sampler", choices=SAMPLERS, help="ddpm (with noise) or ddim (without)")
+    sampling.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
+    sampling.add_argument(
+        "--threshold", type=share, metavar="T", help="object is what is more probable than T"
+    )
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps"
+    )
+    machine.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="of the network (default: auto)"
+    )
+    machine.add_argument(
+        "--batch-size",
+        type=batch_size,
+        default="auto",
+        metavar="N",
+        help="windows x chains at a time (default: auto)",
+    )

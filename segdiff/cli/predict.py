@@ -1,0 +1,99 @@
+"""`segdiff predict`: image files in, masks out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from segdiff.cli.options import Parser, add_model_options, positive_float
+
+PROG = "segdiff predict"
+LISTED = 20  # so many images have their files listed on the terminal
+
+EPILOG = """each image gives, in the output folder,
+  NAME_mask.png          0 and 255
+  NAME_probability.tif   float32, 0 to 1
+  NAME_uncertainty.tif   float32, the standard deviation over chains (only with several)
+  NAME_overlay.png       the mask's outline over the picture
+and prediction.json says how they were made."""
+
+
+def build_parser() -> Parser:
+    parser = Parser(prog=PROG, description="Segment images of any size with a trained model.", epilog=EPILOG)
+    parser.add_argument(
+        "--image",
+        required=True,
+        nargs="+",
+        action="extend",
+        metavar="PATH",
+        help="files, folders of images, patterns such as 'slides/*.png'; may be given several times",
+    )
+    parser.add_argument("--output-dir", default="out", metavar="DIR", help="where results go (default: out)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results that are there (never an input)"
+    )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument(
+        "--mpp",
+        type=positive_float,
+        metavar="X",
+        help="micrometres per pixel of the images, if the model knows its own",
+    )
+    scale.add_argument(
+        "--scale",
+        type=positive_float,
+        metavar="X",
+        help="resize the images by X for the model; results keep their size",
+    )
+    add_model_options(parser)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; 0 done, 2 all failed, 3 some failed."""
+    args = build_parser().parse(argv)
+
+    from segdiff.cli.progress import ImageProgress
+    from segdiff.workflows.load import change_sampling, load_predictor
+    from segdiff.workflows.predict_files import predict_files
+
+    predictor = load_predictor(args.model, device=args.device, precision=args.precision)
+    own = predictor.scale.get("mpp")
+    if own is not None and args.mpp is None and args.scale is None:
+        print(
+            f"{PROG}: the model was trained at {own:.3g} micrometres per pixel; the images are taken to be "
+            "at that scale (--mpp says theirs)",
+            file=sys.stderr,
+        )
+    with ImageProgress() as progress:
+        record = predict_files(
+            predictor,
+            args.image,
+            args.output_dir,
+            overwrite=args.overwrite,
+            seed=args.seed,
+            sampling=change_sampling(predictor.sampling, args.chains, args.steps, args.sampler),
+            threshold=args.threshold,
+            batch_size=args.batch_size,
+            mpp=args.mpp,
+            scale=args.scale,
+            command=["segdiff", "predict", *argv],
+            progress=progress,
+        )
+    return _report(record["images"], Path(args.output_dir))
+
+
+def _report(images: list[dict[str, Any]], folder: Path) -> int:
+    """Say where results lie and what failed; the exit code."""
+    done = [image for image in images if image["status"] == "done"]
+    failed = [image for image in images if image["status"] == "failed"]
+    for image in done[:LISTED]:
+        print("  ".join(str(folder / name) for name in image["outputs"].values()))
+    if len(done) > LISTED:
+        print(f"... and those of {len(done) - LISTED} more images, in {folder}")
+    print(f"{len(done)} of {len(images)} image(s) predicted; how: {folder / 'prediction.json'}")
+    for image in failed:
+        print(f"{PROG}: error: {image['image']}: {image['error']}", file=sys.stderr)
+    return 0 if not failed else 3 if done else 2

@@ -1,0 +1,1 @@
+"""An array in, a `Prediction` out: windows, their chains, and how they are blended."""

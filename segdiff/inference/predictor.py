@@ -1,0 +1,217 @@
+"""An image in, a `Prediction` out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdiff.diffusion.noise import NoiseField, image_key
+from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ConfigError
+from segdiff.inference.blend import STRIP, Blend, weights_named
+from segdiff.inference.chains import ChainStatistics
+from segdiff.inference.prediction import Prediction
+from segdiff.inference.rescale import Grids
+from segdiff.inference.run import BatchSize, Picture, Progress, WindowRunner
+from segdiff.inference.source import Source
+from segdiff.inference.windows import plan_windows, round_up, window_starts
+from segdiff.models.device import pick_device, resolve_precision
+from segdiff.models.normalisation import Normalisation
+from segdiff.models.segmenter import Segmenter, check_variance
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How an image is cut and its mask decided; an artifact carries them.
+
+    Args:
+        window: side of the square windows in pixels of the model's grid, rounded up to what the network
+            admits; None takes the whole image as one window.
+        overlap: least share of a window that its neighbour covers too, 0 <= overlap < 1.
+        weights: "gaussian" or "constant", of a window's pixels where windows overlap.
+        threshold: a pixel is object where its probability is above it.
+    Raises:
+        ConfigError: a value outside those.
+    """
+
+    window: int | None = 256
+    overlap: float = 0.25
+    weights: str = "gaussian"
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        weights_named(self.weights)
+        window_starts(1, 1 if self.window is None else self.window, self.overlap)
+        check_threshold(self.threshold)
+
+
+def check_threshold(threshold: float) -> float:
+    """ConfigError unless 0 <= threshold <= 1."""
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"threshold={threshold}: probabilities lie between 0 and 1")
+    return threshold
+
+
+class Predictor:
+    """A trained model that is ready to predict.
+
+    Args:
+        segmenter: see `segdiff.models.segmenter.Segmenter`; it is moved to the device.
+        normalisation: from pixels to what the segmenter sees.
+        sampling, inference: what is done unless `predict` is told otherwise.
+        scale: "mpp" and "object_diameter_px" as the model was trained, each a number or None.
+        identity: "name@hash", for records.
+        device: "auto" (cuda, mps, cpu) or a name.
+        precision: "auto", "bf16" or "float32".
+    Raises:
+        ConfigError: a device or precision that this machine does not have.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        normalisation: Normalisation,
+        sampling: Sampling,
+        inference: InferenceSettings | None = None,
+        scale: Mapping[str, float | None] | None = None,
+        identity: str = "unnamed",
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        self.device = pick_device(device)
+        self.precision = resolve_precision(self.device, precision)
+        self.segmenter = segmenter.to(self.device)
+        self.normalisation = normalisation
+        self.sampling = sampling
+        self.inference = inference or InferenceSettings()
+        self.scale = dict(scale or {})
+        self.identity = identity
+        self._runner = WindowRunner(self.segmenter, self.device, self.precision)
+
+    def predict(
+        self,
+        array: Any,
+        *,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        threshold: float | None = None,
+        batch_size: BatchSize = "auto",
+        keep_chains: bool = False,
+        mpp: float | None = None,
+        scale: float | None = None,
+        windows: tuple[int | None, float] | None = None,
+        progress: Progress | None = None,
+        allocate: Callable[[tuple[int, ...]], Any] | None = None,
+    ) -> Prediction:
+        """Predict one image. The answer depends on the image, the seed and the settings, and on nothing else.
+
+        Args:
+            array: (H, W) or (H, W, C) as it was read. Anything with `shape`, `dtype` and slices: windows are
+                read when they are needed. Read as a whole only where it is resized to the model's grid.
+            seed: of the noise; images differ in noise by what they show.
+            sampling, threshold: instead of the predictor's.
+            batch_size: entries (chains times windows) in one call of the network; "auto" begins with a guess
+                and halves it when an allocation fails. Changes memory and speed, not the result.
+            keep_chains: also give every chain; memory grows with their number.
+            mpp: micrometres per pixel of this image, for a model that knows its own.
+            scale: instead of mpp: factor from the image's grid to the model's.
+            windows: (window, overlap) instead of those of the inference settings.
+            progress: called with (done, total), in chains times windows.
+            allocate: makes the arrays of the result: a shape to float32 zeros that take slices (numpy.zeros,
+                or a memory map for what does not fit memory).
+        Raises:
+            ShapeError, DataError: not an image that this model takes.
+            ConfigError: settings that contradict each other.
+            UserError: memory does not suffice for a single window.
+        """
+        sampling = sampling or self.sampling
+        check_variance(self.segmenter, sampling)
+        threshold = self.inference.threshold if threshold is None else check_threshold(threshold)
+        window, overlap = windows or (self.inference.window, self.inference.overlap)
+
+        source = Source(array, self.segmenter.image_channels)
+        grids = Grids.at_scale(source.height, source.width, self.scale_factor(mpp, scale))
+        view = source if grids.same else source.resized(grids)
+        multiple = self.segmenter.size_multiple
+        if window is None:
+            padded = (round_up(view.height, multiple), round_up(view.width, multiple))
+        else:
+            window = round_up(window, multiple)
+            padded = (window, window)
+        plan = plan_windows(view.height, view.width, window, overlap)
+        picture = Picture(
+            source=view,
+            normalise=self.normalisation.fit(view.array, view.convert),
+            noise=NoiseField(seed, image_key(array)),
+            grids=grids,
+            padded=padded,
+        )
+        weights = weights_named(self.inference.weights)
+        blend: Blend | None = None
+        for place, statistics in self._runner.run(
+            picture, plan, sampling, batch_size=batch_size, keep_chains=keep_chains, progress=progress
+        ):
+            values = _layers(statistics)
+            if blend is None:  # now it is known whether there are several chains
+                blend = _empty_blend(len(values), self.segmenter.mask_channels, grids.image, allocate)
+            importance = grids.to_image(weights(place.height, place.width), place)
+            blend.add(grids.place(place), values, importance)
+        assert blend is not None  # a picture has at least one window
+        probability, *others = blend.finish()
+        several = statistics.count > 1
+        return Prediction(
+            probability=probability,
+            uncertainty=_square_root(others[0]) if several else None,
+            threshold=threshold,
+            sampling=sampling,
+            seed=seed,
+            model=self.identity,
+            chains=np.stack(others[1 if several else 0 :]) if keep_chains else None,
+        )
+
+    def scale_factor(self, mpp: float | None = None, scale: float | None = None) -> float:
+        """The factor from an image's grid to the model's: 1 where nothing is known.
+
+        Raises:
+            ConfigError: both are given, one is not positive, or mpp is given and the model has none.
+        """
+        if mpp is not None and scale is not None:
+            raise ConfigError("give mpp or scale, not both")
+        for name, value in (("mpp", mpp), ("scale", scale)):
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{name}={value}: it must be a positive number")
+        own = self.scale.get("mpp")
+        if mpp is not None and own is None:
+            raise ConfigError(f"mpp={mpp}: this model does not know its own; give scale (--scale) instead")
+        if mpp is not None and own is not None:
+            return mpp / own
+        return 1.0 if scale is None else scale
+
+
+def _layers(statistics: ChainStatistics) -> list[NDArray[Any]]:
+    """What is blended: the mean, the variance where there are several chains, and chains that were kept."""
+    layers: list[NDArray[Any]] = [statistics.mean]
+    if statistics.count > 1:
+        layers.append(statistics.variance)
+    return layers + list(statistics.chains or [])
+
+
+def _empty_blend(
+    layers: int, channels: int, size: tuple[int, int], allocate: Callable[[tuple[int, ...]], Any] | None
+) -> Blend:
+    """Zeros for the layers: (H, W) each for one mask channel, else (M, H, W)."""
+    zeros = allocate or (lambda shape: np.zeros(shape, dtype=np.float32))
+    shape = size if channels == 1 else (channels, *size)
+    return Blend([zeros(shape) for _ in range(layers)], zeros(size))
+
+
+def _square_root(variance: Any) -> Any:
+    """In place, strip by strip: the array may lie on disk."""
+    for row in range(0, variance.shape[-2], STRIP):
+        rows = slice(row, row + STRIP)
+        variance[..., rows, :] = np.sqrt(variance[..., rows, :])
+    return variance

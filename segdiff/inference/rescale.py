@@ -1,0 +1,89 @@
+"""Between the grid of an image and the grid that a model sees.
+
+Pixel i of one grid covers [i, i + 1); a point y on the image lies at y * (model length / image length) on the
+model's grid (the convention of `align_corners=False`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segdiff.inference.windows import Window
+
+
+@dataclass(frozen=True)
+class Grids:
+    """Two grids over one picture.
+
+    Args:
+        image: (height, width) of the picture as handed in.
+        model: (height, width) of what the model sees.
+    """
+
+    image: tuple[int, int]
+    model: tuple[int, int]
+
+    @classmethod
+    def at_scale(cls, height: int, width: int, scale: float) -> Grids:
+        """The model's grid is `scale` times the image's, at least one pixel a side."""
+        return cls((height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
+
+    @property
+    def same(self) -> bool:
+        return self.image == self.model
+
+    def to_model(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """(H, W, C) of the image's grid to float32 on the model's: bilinear, averaging where it shrinks."""
+        planes = torch.from_numpy(np.moveaxis(image, 2, 0).astype(np.float32))[None]
+        resized = torch.nn.functional.interpolate(planes, self.model, mode="bilinear", antialias=True)
+        return np.ascontiguousarray(np.moveaxis(resized[0].numpy(), 0, 2))
+
+    def place(self, window: Window) -> Window:
+        """The pixels of the image whose centres lie in a window of the model's grid; it may be empty."""
+        if self.same:
+            return window
+        top, bottom = self._span(0, window.top, window.height)
+        left, right = self._span(1, window.left, window.width)
+        return Window(top, left, bottom - top, right - left)
+
+    def to_image(self, values: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+        """Values (..., h, w) of a window of the model's grid, at the pixels of `place(window)`.
+
+        h and w may be larger than the window (padding at the right and bottom, which is cut off). Bilinear
+        without antialiasing; within half a pixel of the window's border the nearest value.
+        """
+        values = values[..., : window.height, : window.width]
+        if self.same:
+            return values
+        place = self.place(window)
+        rows = self._interpolation(0, place.top, place.height, window.top, window.height)
+        columns = self._interpolation(1, place.left, place.width, window.left, window.width)
+        return (rows @ values @ columns.T).astype(np.float32)
+
+    def _step(self, axis: int) -> float:
+        return self.model[axis] / self.image[axis]
+
+    def _span(self, axis: int, start: int, length: int) -> tuple[int, int]:
+        """The first image pixels whose centres are not before `start`, and `start + length`."""
+        step = self._step(axis)
+        first, end = math.ceil(start / step - 0.5), math.ceil((start + length) / step - 0.5)
+        # The last window ends with the picture, whatever rounding says.
+        return max(first, 0), self.image[axis] if start + length == self.model[axis] else end
+
+    def _interpolation(
+        self, axis: int, first: int, count: int, start: int, length: int
+    ) -> NDArray[np.float64]:
+        """(count, length): each row holds the two weights of one image pixel among the window's pixels."""
+        at = (np.arange(first, first + count) + 0.5) * self._step(axis) - 0.5 - start
+        at = at.clip(0, length - 1)
+        low = at.astype(np.int64).clip(0, max(length - 2, 0))
+        matrix, index = np.zeros((count, length)), np.arange(count)
+        matrix[index, low] = 1 - (at - low)
+        if length > 1:
+            matrix[index, low + 1] = at - low
+        return matrix

@@ -1,0 +1,61 @@
+"""Reading windows of a picture that need not fit memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdiff.data.images import to_rgb, value_scale
+from segdiff.errors import ShapeError
+from segdiff.inference.rescale import Grids
+from segdiff.inference.windows import Window
+
+
+class Source:
+    """A picture whose windows are read when they are needed.
+
+    Args:
+        array: (H, W) or (H, W, C) as it was read; anything with `shape`, `dtype` and slices.
+        channels: what the model sees. 3: any picture becomes RGB on the 0..255 scale by
+            `segdiff.data.images.to_rgb`; another number: the array must have that many channels and its
+            values are taken as they are.
+        factor: that brings the values to that scale; None: found from type and values of the whole array.
+    Raises:
+        ShapeError: not a picture, or not of these channels.
+        DataError: values that the rule for RGB does not cover.
+    """
+
+    def __init__(self, array: Any, channels: int = 3, factor: float | None = None) -> None:
+        shape = tuple(int(n) for n in array.shape)
+        if len(shape) not in (2, 3) or 0 in shape:
+            raise ShapeError(f"an image has shape (H, W) or (H, W, C); this array has {shape}")
+        given = shape[2] if len(shape) == 3 else 1
+        if channels != 3 and given != channels:
+            raise ShapeError(f"this model sees {channels} channels; an array of shape {shape} has {given}")
+        self.array, self.channels = array, channels
+        self.height, self.width = shape[:2]
+        # Of the whole array: a dark window of floats in 0..255 looks like one in 0..1.
+        self._factor = factor if factor is not None else value_scale(array) if channels == 3 else 1.0
+
+    def convert(self, part: Any) -> NDArray[Any]:
+        """A slice of the array as (h, w, channels) on the 0..255 scale."""
+        part = np.asarray(part)
+        if self.channels == 3:
+            return to_rgb(part, self._factor)
+        return part.reshape(*part.shape[:2], self.channels)
+
+    def read(self, window: Window) -> NDArray[Any]:
+        """(height, width, channels) of a window, on the 0..255 scale."""
+        return self.convert(self.array[window.rows, window.columns])
+
+    def resized(self, grids: Grids) -> Source:
+        """The picture on the model's grid, in memory as a whole."""
+        return Source(grids.to_model(self.convert(self.array[:, :])), self.channels, factor=1.0)
+
+
+def pad_to(part: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Mirror (h, w, C) at the right and bottom up to (height, width, C): no black that no picture has."""
+    rows, columns = height - part.shape[0], width - part.shape[1]
+    return np.pad(part, ((0, rows), (0, columns), (0, 0)), mode="reflect") if rows or columns else part

@@ -1,0 +1,56 @@
+"""From a model folder to a `Predictor`, and from a user's wishes to a `Sampling`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from segdiff.artifacts.folder import Artifact, load_artifact
+from segdiff.diffusion.sampling import Sampling
+from segdiff.inference.predictor import InferenceSettings, Predictor
+
+
+def load_predictor(path: str | Path, device: str = "auto", precision: str = "auto") -> Predictor:
+    """Load a trained model, ready to predict: `segdiff.load` is this.
+
+    Args:
+        path: the model's folder.
+        device: "auto" (cuda, mps, cpu) or a name.
+        precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
+    Raises:
+        MissingError, ArtifactError: no model folder, or one that is refused.
+        ConfigError: a device or precision that this machine does not have.
+    """
+    return predictor_of(load_artifact(path), device, precision)
+
+
+def predictor_of(artifact: Artifact, device: str = "auto", precision: str = "auto") -> Predictor:
+    """The predictor of an artifact that is in memory, saved or not."""
+    return Predictor(
+        artifact.segmenter,
+        artifact.normalisation,
+        artifact.sampling,
+        InferenceSettings(**artifact.inference),
+        scale=artifact.scale,
+        identity=artifact.identity,
+        device=device,
+        precision=precision,
+    )
+
+
+def change_sampling(
+    sampling: Sampling, chains: int | None = None, steps: int | None = None, sampler: str | None = None
+) -> Sampling:
+    """`sampling` with what is given; None leaves it as it is.
+
+    A number of steps takes the place of a list of times, which would otherwise overrule it.
+
+    Raises:
+        ConfigError: a value that `Sampling` refuses.
+    """
+    changes: dict[str, Any] = {"chains": chains, "steps": steps, "sampler": sampler}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if steps is not None:
+        changes["times"] = None
+    return replace(sampling, **changes)

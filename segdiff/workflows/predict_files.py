@@ -1,0 +1,136 @@
+"""Image files in, masks beside a record out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from segdiff.data.images import list_images, read_image
+from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ConfigError, SegdiffError, UserError
+from segdiff.inference.prediction import output_paths
+from segdiff.inference.predictor import Predictor
+from segdiff.inference.run import BatchSize
+from segdiff.workflows.record import PredictionRecord, describe
+
+RECORD = "prediction.json"
+# Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
+Progress = Callable[[float, int, str], None]
+
+
+def plan_outputs(images: Sequence[Path], folder: Path, overwrite: bool) -> None:
+    """Refuse, before any work, what would lose a file.
+
+    Raises:
+        ConfigError: two inputs would be written to the same files; an output would replace an input, which
+            not even `overwrite` allows; or an output is there and `overwrite` is not set.
+    """
+    inputs = {image.resolve() for image in images}
+    stems: dict[str, Path] = {}
+    for image in images:
+        # Upper and lower case are one name on the file systems of macOS and Windows.
+        other = stems.setdefault(image.stem.casefold(), image)
+        if other is not image:
+            raise ConfigError(f"{other} and {image} would be written to the same files: predict them apart")
+        for path in output_paths(folder, image.stem).values():
+            if path.resolve() in inputs:
+                raise ConfigError(
+                    f"{path} is an input: choose another output folder, inputs are not replaced"
+                )
+            if path.exists() and not overwrite:
+                raise ConfigError(f"{path} exists: choose another output folder, or --overwrite")
+
+
+def predict_files(
+    predictor: Predictor,
+    images: Sequence[str | Path],
+    output_dir: str | Path,
+    *,
+    overwrite: bool = False,
+    seed: int = 0,
+    sampling: Sampling | None = None,
+    threshold: float | None = None,
+    batch_size: BatchSize = "auto",
+    mpp: float | None = None,
+    scale: float | None = None,
+    command: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Predict files, folders of images and patterns; an image that fails does not stop the others.
+
+    Args:
+        images: what `segdiff.data.images.list_images` takes.
+        output_dir: made if it is not there. Each image gives <stem>_mask.png, <stem>_probability.tif,
+            <stem>_uncertainty.tif (only where there are several chains) and <stem>_overlay.png; beside them
+            lies prediction.json, written anew after each image.
+        overwrite: replace outputs that are there; inputs are never replaced.
+        seed, sampling, threshold, batch_size, mpp, scale: as `Predictor.predict`.
+        command: for the record.
+        progress: told how far it is.
+    Returns:
+        The content of prediction.json. Each of its "images" has "image" and "status"; one that is "done" also
+        "outputs" (names of files in the folder), "shape" and "seconds"; one that "failed" an "error".
+    Raises:
+        MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
+    """
+    found, folder = list_images(images), Path(output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file: choose another output folder")
+    plan_outputs(found, folder, overwrite)
+    predictor.scale_factor(mpp, scale)  # contradictions are found before any work
+    sampling = sampling or predictor.sampling
+    threshold = predictor.inference.threshold if threshold is None else threshold
+    settings = {
+        **describe(predictor, sampling, threshold, seed),
+        "mpp": mpp,
+        "scale": scale,
+        "command": list(command) if command is not None else None,
+    }
+    record = PredictionRecord(folder / RECORD, settings, found)
+
+    def predict_one(index: int, image: Path) -> dict[str, Any]:
+        began = time.perf_counter()
+        array = read_image(image)
+        prediction = predictor.predict(
+            array,
+            seed=seed,
+            sampling=sampling,
+            threshold=threshold,
+            batch_size=batch_size,
+            mpp=mpp,
+            scale=scale,
+            progress=lambda done, total: report(index + done / total, image),
+        )
+        paths = prediction.save(folder, image.stem, image=array, overwrite=overwrite)
+        return {
+            "shape": list(array.shape),
+            "seconds": round(time.perf_counter() - began, 3),
+            "outputs": {kind: path.name for kind, path in paths.items()},
+        }
+
+    def report(done: float, image: Path) -> None:
+        if progress is not None:
+            progress(done, len(found), image.name)
+
+    for index, image in enumerate(found):
+        report(index, image)
+        try:
+            facts = predict_one(index, image)
+        except (SegdiffError, OSError, MemoryError) as error:
+            record.update(index, "failed", error=_one_line(error))
+        else:
+            record.update(index, "done", **facts)
+        report(index + 1, image)
+    return record.content
+
+
+def failures(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The images of a record that failed."""
+    return [image for image in record["images"] if image["status"] == "failed"]
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

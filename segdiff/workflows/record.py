@@ -1,0 +1,86 @@
+"""What was done, beside its result: enough to repeat a run, and to see what of it is there."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from segdiff import __version__
+from segdiff.data.writers import write_json
+from segdiff.diffusion.sampling import Sampling
+from segdiff.inference.predictor import Predictor
+
+FORMAT_VERSION = 1
+PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile")
+
+
+def versions() -> dict[str, str]:
+    """Versions of segdiff, Python and the packages that a result may depend on."""
+    found = {"segdiff": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # installed in a way that leaves no trace
+            found[package] = "unknown"
+    return found
+
+
+def describe(predictor: Predictor, sampling: Sampling, threshold: float, seed: int) -> dict[str, Any]:
+    """What determines a result, as plain values: model, sampling, windows, seed, device, precision, ..."""
+    return {
+        "model": predictor.identity,
+        "sampling": asdict(sampling),
+        "inference": {**asdict(predictor.inference), "threshold": threshold},
+        "threshold": threshold,
+        "seed": seed,
+        "device": str(predictor.device),
+        "precision": predictor.precision,
+        "versions": versions(),
+    }
+
+
+class PredictionRecord:
+    """`prediction.json` of a folder, written anew after each image.
+
+    The folder's earlier record is not lost: what it says of images that this run does not touch moves to
+    "earlier_runs".
+
+    Args:
+        path: of the file.
+        settings: of this run, plain values.
+        images: the inputs, each "pending" until it is "done" or "failed".
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], images: Sequence[Path]) -> None:
+        self.path = path
+        self.content: dict[str, Any] = {"format_version": FORMAT_VERSION, **settings}
+        self._images = [{"image": str(image), "stem": image.stem, "status": "pending"} for image in images]
+        self.content["images"] = self._images
+        if earlier := _earlier_runs(path, {image.stem for image in images}):
+            self.content["earlier_runs"] = earlier
+        self.write()
+
+    def update(self, index: int, status: str, **facts: Any) -> None:
+        """Say what became of image `index`, and write the file."""
+        self._images[index].update(status=status, **facts)
+        self.write()
+
+    def write(self) -> None:
+        write_json(self.path, self.content)
+
+
+def _earlier_runs(path: Path, stems: set[str]) -> list[dict[str, Any]]:
+    """The runs of the record at `path`, less the images of these stems and less runs that keep none."""
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        runs = [*old.pop("earlier_runs", []), old]
+        for run in runs:
+            run["images"] = [image for image in run["images"] if image["stem"] not in stems]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return []  # there is none, or it is not ours: nothing in it can be kept
+    return [run for run in runs if run["images"]]

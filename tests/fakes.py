@@ -1,0 +1,79 @@
+"""Stand-ins with known answers for what is slow to make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segdiff.diffusion.sampling import Sampling
+from segdiff.inference.predictor import InferenceSettings, Predictor
+from segdiff.models.normalisation import Normalisation
+from segdiff.models.segmenter import Segmenter
+
+# (image (N, C, H, W), noise (N, M, H, W), chain) -> soft masks (N, M, H, W)
+Answer = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def red(image: Tensor, noise: Tensor, chain: int) -> Tensor:
+    """The first channel of the image, whatever the noise."""
+    return image[:, :1]
+
+
+def noisy(image: Tensor, noise: Tensor, chain: int) -> Tensor:
+    """Image and noise, pixel by pixel; goes beyond [0, 1] here and there."""
+    return image[:, :1] + 0.3 * noise
+
+
+class FakeSegmenter(Segmenter):
+    """Answers by a formula. `calls` remembers (chains, windows) of every network call."""
+
+    def __init__(
+        self, answer: Answer = red, image_channels: int = 3, mask_channels: int = 1, size_multiple: int = 8
+    ) -> None:
+        super().__init__()
+        self.answer = answer
+        self.image_channels, self.mask_channels = image_channels, mask_channels
+        self.size_multiple = size_multiple
+        self.calls: list[tuple[int, int]] = []
+        self.modes: list[bool] = []
+
+    def sample(
+        self, image: Tensor, noise: Any, sampling: Sampling, group_size: int | None = None
+    ) -> Iterator[Tensor]:
+        assert not any(side % self.size_multiple for side in image.shape[-2:])
+        together = max(1, (group_size or 16) // len(image))
+        for first in range(0, sampling.chains, together):
+            chains = range(first, min(first + together, sampling.chains))
+            self.calls.append((len(chains), len(image)))
+            self.modes.append(self.training)
+            yield torch.stack([self.answer(image, noise(chain, 0).to(image), chain) for chain in chains])
+
+
+def make_predictor(answer: Answer = red, *, chains: int = 1, **settings: Any) -> Predictor:
+    """On the CPU, in float32, seeing pixels / 255; `settings` of segmenter, windows and scale."""
+    network = {
+        k: settings.pop(k) for k in ("image_channels", "mask_channels", "size_multiple") if k in settings
+    }
+    scale = settings.pop("scale", None)
+    identity = settings.pop("identity", "fake@0")
+    segmenter = FakeSegmenter(answer, **network)
+    channels = segmenter.image_channels
+    return Predictor(
+        segmenter,
+        Normalisation("fixed", [0.0] * channels, [255.0] * channels),
+        Sampling(chains=chains),
+        InferenceSettings(**{"window": 32, "overlap": 0.25, **settings}),
+        scale=scale,
+        identity=identity,
+        device="cpu",
+        precision="float32",
+    )
+
+
+def picture(height: int = 75, width: int = 90, seed: int = 0) -> np.ndarray:
+    """Random colours: uint8 (height, width, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
