@@ -70,9 +70,7 @@ def main() -> None:
             samples = TrainingSamples(dataset, fixed, augment, seed=repeat, resize=protocol.resize)
             speeds.append(samples_per_second(samples, options.batch_size, options.steps, workers))
         middle = statistics.median(speeds)
-        print(
-            f"{name:12s} workers={workers}  {middle:6.0f} samples/s  ({min(speeds):.0f} to {max(speeds):.0f})"
-        )
+        print(f"{name:12s} workers={workers}  {middle:6.0f} samples/s  ({min(speeds):.0f} to {max(speeds):.0f})")
 
 
 if __name__ == "__main__":

@@ -41,9 +41,7 @@ class FakeSegmenter(Segmenter):
         self.calls: list[tuple[int, int]] = []
         self.modes: list[bool] = []
 
-    def sample(
-        self, image: Tensor, noise: Any, sampling: Sampling, group_size: int | None = None
-    ) -> Iterator[Tensor]:
+    def sample(self, image: Tensor, noise: Any, sampling: Sampling, group_size: int | None = None) -> Iterator[Tensor]:
         assert not any(side % self.size_multiple for side in image.shape[-2:])
         together = max(1, (group_size or 16) // len(image))
         for first in range(0, sampling.chains, together):
@@ -55,9 +53,7 @@ class FakeSegmenter(Segmenter):
 
 def make_predictor(answer: Answer = red, *, chains: int = 1, **settings: Any) -> Predictor:
     """On the CPU, in float32, seeing pixels / 255; `settings` of segmenter, windows and scale."""
-    network = {
-        k: settings.pop(k) for k in ("image_channels", "mask_channels", "size_multiple") if k in settings
-    }
+    network = {k: settings.pop(k) for k in ("image_channels", "mask_channels", "size_multiple") if k in settings}
     scale = settings.pop("scale", None)
     identity = settings.pop("identity", "fake@0")
     segmenter = FakeSegmenter(answer, **network)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -74,8 +73,8 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
         (new / CARD).write_text(model_card(artifact), encoding="utf-8")
         old = folder.with_name(f"{new.name}.old")
         if folder.exists():
-            os.replace(folder, old)
-        os.replace(new, folder)
+            folder.replace(old)
+        new.replace(folder)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)

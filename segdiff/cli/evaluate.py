@@ -76,9 +76,7 @@ def table(scores: dict[str, Any]) -> str:
         f"protocol {scores['protocol']}; {scores['sampling']['chains']} chain(s), seed {scores['seed']}"
     )
     if scores["empty_images"]:
-        lines.append(
-            f"{scores['empty_images']} image(s) with empty truth and empty mask score 0, as published"
-        )
+        lines.append(f"{scores['empty_images']} image(s) with empty truth and empty mask score 0, as published")
     return "\n".join(lines)
 
 

@@ -81,16 +81,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     sampling.add_argument("--steps", type=positive_int, metavar="N", help="steps of a chain")
     sampling.add_argument("--sampler", choices=SAMPLERS, help="ddpm (with noise) or ddim (without)")
     sampling.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
-    sampling.add_argument(
-        "--threshold", type=share, metavar="T", help="object is what is more probable than T"
-    )
+    sampling.add_argument("--threshold", type=share, metavar="T", help="object is what is more probable than T")
     machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps"
-    )
-    machine.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="of the network (default: auto)"
-    )
+    machine.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
+    machine.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the network (default: auto)")
     machine.add_argument(
         "--batch-size",
         type=batch_size,

@@ -31,9 +31,7 @@ def build_parser() -> Parser:
         help="files, folders of images, patterns such as 'slides/*.png'; may be given several times",
     )
     parser.add_argument("--output-dir", default="out", metavar="DIR", help="where results go (default: out)")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace results that are there (never an input)"
-    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there (never an input)")
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument(
         "--mpp",

@@ -26,18 +26,31 @@ def main(arguments: list[str] | None = None) -> int:
     """
     import hydra
 
-    outcome: list[float] = []
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
-    @hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")
+    from segdiff.errors import ConfigError, SegdiffError
+
+    failures: list[SegdiffError] = []
+
     def train(config: DictConfig) -> float:
-        score = _train(config)
-        outcome.append(score)
-        return score
+        try:
+            return _train(config)
+        except SegdiffError as error:  # kept: Hydra would print about it, and end the other trainings of a sweep
+            failures.append(error)
+            return float("nan")
 
+    run = hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(train)
     if arguments is not None:
         sys.argv = ["segdiff train", *arguments]
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # ours are one line already; its own summary would hide them
-    train()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the caller, which makes one line of them
+    try:
+        run()
+    except (HydraException, OmegaConfBaseException) as error:
+        said = " ".join(str(error).split()).partition(" Config search path:")[0]
+        raise ConfigError(said) from error
+    if failures:
+        raise failures[0]
     return 0
 
 

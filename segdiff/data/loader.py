@@ -129,9 +129,7 @@ def batches(
         DataError, MissingError: as reading the data set; raised here also if it happened in a worker.
     """
     if batch_size < 1 or batch_size % world:
-        raise ConfigError(
-            f"batch_size is {batch_size}; it must be a positive multiple of {world} (processes)"
-        )
+        raise ConfigError(f"batch_size is {batch_size}; it must be a positive multiple of {world} (processes)")
     loader = DataLoader(
         _Reported(samples),
         batch_sampler=_Steps(batch_size, start, stop, rank, world),

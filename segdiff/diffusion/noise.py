@@ -101,7 +101,7 @@ class TrainingDraw:
     def uniform(self, purpose: int) -> NDArray[np.float64]:
         """One number in [0, 1) for each sample: (N,)."""
         words = [_words((self.seed, n), (purpose, 1, 0), 1)[0] for n in self.samples]
-        return (np.array(words, dtype=np.uint64) >> np.uint64(11)) * 2.0**-53
+        return np.asarray(np.array(words, dtype=np.uint64) >> np.uint64(11), dtype=np.float64) * 2.0**-53
 
     def integers(self, high: int, purpose: int) -> NDArray[np.int64]:
         """One integer in 0 .. high - 1 for each sample: (N,)."""

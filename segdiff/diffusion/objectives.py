@@ -89,7 +89,9 @@ def variational_term(
     log_variance = fraction * high + (1 - fraction) * low
     coef_x_0, coef_x_t = table(schedule.posterior_mean_coef1), table(schedule.posterior_mean_coef2)
     true_mean, mean = coef_x_0 * x_0 + coef_x_t * x_t, coef_x_0 * predicted_x_0 + coef_x_t * x_t
-    kl = 0.5 * (-1 + log_variance - low + (low - log_variance).exp() + (true_mean - mean).square() * (-log_variance).exp())
+    kl = 0.5 * (
+        -1 + log_variance - low + (low - log_variance).exp() + (true_mean - mean).square() * (-log_variance).exp()
+    )
     scale = (-0.5 * log_variance).exp()
     upper = torch.special.ndtr((x_0 - mean + 1 / 255) * scale)
     lower = torch.special.ndtr((x_0 - mean - 1 / 255) * scale)
@@ -97,5 +99,3 @@ def variational_term(
     nll = -bin_mass.clamp_min(1e-12).log()
     term = torch.where(t.view((-1,) + (1,) * (x_0.ndim - 1)) == 0, nll, kl)
     return term.flatten(1).mean(1) / math.log(2)
-
-

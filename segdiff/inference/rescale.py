@@ -75,9 +75,7 @@ class Grids:
         # The last window ends with the picture, whatever rounding says.
         return max(first, 0), self.image[axis] if start + length == self.model[axis] else end
 
-    def _interpolation(
-        self, axis: int, first: int, count: int, start: int, length: int
-    ) -> NDArray[np.float64]:
+    def _interpolation(self, axis: int, first: int, count: int, start: int, length: int) -> NDArray[np.float64]:
         """(count, length): each row holds the two weights of one image pixel among the window's pixels."""
         at = (np.arange(first, first + count) + 0.5) * self._step(axis) - 0.5 - start
         at = at.clip(0, length - 1)

@@ -47,13 +47,13 @@ class Normalisation:
         (h, w, C) on the 0..255 scale. The function maps (h, w, C) on that scale to float32 of the same shape.
         """
         if self.kind == "fixed":
-            mean, std = np.float32(self.mean), np.float32(self.std)
+            mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         else:
             height, width = image.shape[:2]
             lattice = convert(image[:: -(-height // 64), :: -(-width // 64)]).astype(np.float32)
             low, high = np.percentile(lattice.reshape(-1, lattice.shape[-1]), [1, 99], axis=0)
             # An even picture has no range: one grey level is the least that can be seen in 8 bits.
-            mean, std = np.float32((low + high) / 2), np.float32(np.maximum((high - low) / 2, 1.0))
+            mean, std = ((low + high) / 2).astype(np.float32), np.maximum((high - low) / 2, 1.0).astype(np.float32)
 
         def normalise(part: NDArray[Any]) -> NDArray[np.float32]:
             return (part.astype(np.float32) - mean) / std

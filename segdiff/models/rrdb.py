@@ -24,14 +24,16 @@ class ResidualDenseBlock(nn.Module):
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
-        for k in range(5):
-            setattr(self, f"conv{k + 1}", conv3x3(channels + k * growth, growth if k < 4 else channels))
+        self.conv1 = conv3x3(channels, growth)
+        self.conv2 = conv3x3(channels + growth, growth)
+        self.conv3 = conv3x3(channels + 2 * growth, growth)
+        self.conv4 = conv3x3(channels + 3 * growth, growth)
+        self.conv5 = conv3x3(channels + 4 * growth, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         seen = x
-        for k in range(4):
-            y = F.leaky_relu(getattr(self, f"conv{k + 1}")(seen), SLOPE)
-            seen = torch.cat((seen, y), 1)
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            seen = torch.cat((seen, F.leaky_relu(conv(seen), SLOPE)), 1)
         return x + RESIDUAL_SCALE * self.conv5(seen)
 
 

@@ -51,7 +51,7 @@ class SegDiffConfig:
     channels: int = 128
     channel_mult: tuple[int, ...] = (1, 1, 1, 2, 2, 4, 4)
     num_res_blocks: int = 3
-    attention_factors: tuple[int, ...] = (8, 16)
+    attention_factors: tuple[int, ...] = (16, 32)
     num_heads: int = 4
     dropout: float = 0.0
     scale_shift_norm: bool = False
@@ -95,12 +95,8 @@ class SegDiff(nn.Module):
         def attention(channels: int) -> AttentionBlock:
             return AttentionBlock(channels, config.num_heads, groups)
 
-        self.rrdb = RRDBNet(
-            config.image_channels, width, config.rrdb_blocks, config.rrdb_channels, config.rrdb_growth
-        )
-        self.time_embed = nn.Sequential(
-            nn.Linear(width, time_width), nn.SiLU(), nn.Linear(time_width, time_width)
-        )
+        self.rrdb = RRDBNet(config.image_channels, width, config.rrdb_blocks, config.rrdb_channels, config.rrdb_growth)
+        self.time_embed = nn.Sequential(nn.Linear(width, time_width), nn.SiLU(), nn.Linear(time_width, time_width))
         self.input_blocks = nn.ModuleList([Stage(nn.Conv2d(config.mask_channels, width, 3, padding=1))])
         skips, now = [width], width
         levels = [width * mult for mult in config.channel_mult]
@@ -128,9 +124,7 @@ class SegDiff(nn.Module):
                     layers.append(Upsample(now, config.conv_resample))
                 self.output_blocks.append(Stage(*layers))
         outputs = config.mask_channels * (1 + config.learned_variance)
-        self.out = nn.Sequential(
-            group_norm(now, groups), nn.SiLU(), zeroed(nn.Conv2d(now, outputs, 3, padding=1))
-        )
+        self.out = nn.Sequential(group_norm(now, groups), nn.SiLU(), zeroed(nn.Conv2d(now, outputs, 3, padding=1)))
 
     @property
     def size_multiple(self) -> int:

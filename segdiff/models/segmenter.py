@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +102,12 @@ class DiffusionSegmenter(Segmenter):
     @property
     def size_multiple(self) -> int:  # type: ignore[override]
         """Height and width must be multiples of this."""
-        return int(self.network.size_multiple)  # type: ignore[arg-type]
+        return self._denoiser.size_multiple
+
+    @property
+    def _denoiser(self) -> Denoiser:
+        """The network by what it can do, for the type checker: it is a module and a `Denoiser`."""
+        return cast(Denoiser, self.network)
 
     def loss(self, image: Tensor, mask: Tensor, draw: TrainingDraw) -> dict[str, Tensor]:
         """The mean squared error of the prediction, with the variational term of a learned variance.
@@ -113,7 +118,7 @@ class DiffusionSegmenter(Segmenter):
         epsilon = torch.from_numpy(draw.normal(mask.shape[1:], DRAW_NOISE)).to(mask.device)
         x_t = diffuse(mask, epsilon, t, self.schedule)
         alpha, sigma = gather(self.schedule, t, mask)
-        said = self.network(x_t, self._time(t.to(mask.device)), self.network.encode(image)).float()
+        said = self._denoiser(x_t, self._time(t.to(mask.device)), self._denoiser.encode(image)).float()
         output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
         target = objectives.target_of(mask, epsilon, alpha, sigma, self.prediction)
         terms = {"mse": objectives.mean_squared_error(output, target).mean()}
@@ -136,7 +141,7 @@ class DiffusionSegmenter(Segmenter):
         """See `Segmenter.sample`. G runs once for each view, before the first group."""
         times = sampling.visited(self.schedule.steps)
         views = min(sampling.views, sampling.chains)
-        features = [self.network.encode(dihedral(image, view)) for view in range(views)]
+        features = [self._denoiser.encode(dihedral(image, view)) for view in range(views)]
         # Chains of different views see different features: they run one after the other.
         together = max(1, (group_size or GROUP_SIZE) // len(image)) if views == 1 else 1
         for first in range(0, sampling.chains, together):
@@ -161,7 +166,7 @@ class DiffusionSegmenter(Segmenter):
         maps = dihedral(maps, view).to(image.device)
 
         def denoise(x_t: Tensor, t: int, previous: Tensor | None) -> samplers.Denoised:
-            said = self.network(x_t, self._time(t), features, previous).float()
+            said = self._denoiser(x_t, self._time(t), features, previous).float()
             output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
             alpha, sigma = float(self.schedule.alpha[t]), float(self.schedule.sigma[t])
             x_0, epsilon = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)

@@ -19,7 +19,7 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(new, path)
+    new.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-COLUMNS = ("step", "samples", "minutes", "lr", "loss", "grad_norm", "images_per_second", "val_dice", "val_iou")
+COLUMNS = (
+    "step",
+    "samples",
+    "minutes",
+    "lr",
+    "loss",
+    "grad_norm",
+    "images_per_second",
+    "val_dice",
+    "val_iou",
+)
 
 
 class Curves:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,6 +102,7 @@ class Trainer:
         began, minutes_before = time.monotonic(), state.minutes
         saved = logged = began
         logged_step = state.step
+        self._speed = 0.0
         loss = grad_norm = torch.zeros(())
         try:
             for batch in batches(self.samples, settings.batch_size, state.step, self.steps, settings.workers):
@@ -114,8 +114,8 @@ class Trainer:
                 done = state.step == self.steps
                 out_of_time = settings.max_minutes is not None and now - began > settings.max_minutes * 60
                 if state.step % settings.log_every == 0 or done:
-                    speed = (state.step - logged_step) * settings.batch_size / max(now - logged, 1e-9)
-                    self._log(curves, loss, grad_norm, speed)
+                    self._speed = (state.step - logged_step) * settings.batch_size / max(now - logged, 1e-9)
+                    self._log(curves, loss, grad_norm)
                     logged_step = state.step
                 due = settings.validate_every and state.step % settings.validate_every == 0
                 if self.validate is not None and (due or done):
@@ -193,10 +193,10 @@ class Trainer:
     def _describe(self, loss: float) -> str:
         state = self.state
         best = f"  best Dice {state.best_dice:.4f}" if state.best_dice >= 0 else ""
-        speed = state.step * self.settings.batch_size / max(state.minutes * 60, 1e-9)
-        return f"loss {loss:.4f}{best}  {speed:.1f} images/s"
+        speed = f"  {self._speed:.1f} images/s" if self._speed else ""
+        return f"loss {loss:.4f}{best}{speed}"
 
-    def _log(self, curves: Curves, loss: Tensor, grad_norm: Tensor, speed: float) -> None:
+    def _log(self, curves: Curves, loss: Tensor, grad_norm: Tensor) -> None:
         state = self.state
         curves.add(
             step=state.step,
@@ -205,7 +205,7 @@ class Trainer:
             lr=self.optimizer.param_groups[0]["lr"],
             loss=float(loss),
             grad_norm=float(grad_norm),
-            images_per_second=speed,
+            images_per_second=self._speed,
         )
 
     def _validate(self, curves: Curves, progress: Progress) -> None:
@@ -213,12 +213,20 @@ class Trainer:
         state = self.state
         scores = self.validate(self.average.model, state.step)  # type: ignore[arg-type]
         samples = state.step * self.settings.batch_size
-        curves.add(step=state.step, samples=samples, minutes=state.minutes, val_dice=scores["dice"], val_iou=scores["iou"])
+        curves.add(
+            step=state.step,
+            samples=samples,
+            minutes=state.minutes,
+            val_dice=scores["dice"],
+            val_iou=scores["iou"],
+        )
         better = scores["dice"] > state.best_dice
         state.validations_since_best = 0 if better else state.validations_since_best + 1
         if better:
             state.best_dice, state.best_step = scores["dice"], state.step
             weights = self.average.model.state_dict()
             save_checkpoint({"step": state.step, "dice": state.best_dice, "average": weights}, self.best)
-        progress.say(f"step {state.step}: validation Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}"
-                     + (" (best)" if better else f" (best {state.best_dice:.4f} at step {state.best_step})"))
+        progress.say(
+            f"step {state.step}: validation Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}"
+            + (" (best)" if better else f" (best {state.best_dice:.4f} at step {state.best_step})")
+        )

@@ -27,7 +27,11 @@ def draw_panels(pairs: Sequence[tuple[Sample, Prediction]], path: Path) -> None:
             (sample.name, np.clip(sample.image, 0, 255).astype(np.uint8), 1.0),
             ("truth", truth, 1.0),
             ("probability", prediction.probability, 1.0),
-            ("uncertainty", prediction.uncertainty, 0.5),  # the largest deviation that numbers in [0, 1] can have
+            (
+                "uncertainty",
+                prediction.uncertainty,
+                0.5,
+            ),  # the largest deviation that numbers in [0, 1] can have
         ]
         for axis, (title, picture, top) in zip(row, shown, strict=True):
             axis.set_title(title[:40], fontsize=9)

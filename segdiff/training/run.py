@@ -92,7 +92,12 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
             sampling,
             config["inference"],
             scale=scale,
-            training={"data": data["kind"], "protocol": protocol.name, "images": len(train), "seed": config["seed"]},
+            training={
+                "data": data["kind"],
+                "protocol": protocol.name,
+                "images": len(train),
+                "seed": config["seed"],
+            },
         )
 
     validation = Validation(artifact, val, protocol, settings, device, folder / "panels", config["seed"])
@@ -110,8 +115,10 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
         trainer.resume()
         say(f"going on with {folder} at step {trainer.state.step}")
     parameters = sum(p.numel() for p in segmenter.parameters())
-    say(f"{len(train)} images to train, {len(val)} to validate; {parameters:,} parameters; {device}, "
-        f"{trainer.precision}; {trainer.steps} steps of {settings.batch_size}; in {folder}")
+    say(
+        f"{len(train)} images to train, {len(val)} to validate; {parameters:,} parameters; {device}, "
+        f"{trainer.precision}; {trainer.steps} steps of {settings.batch_size}; in {folder}"
+    )
     try:
         state = trainer.run()
     except KeyboardInterrupt:
@@ -126,8 +133,10 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
     best = replace(best, training={**best.training, "steps": state.best_step or state.step, "minutes": minutes})
     result["model"] = str(save_artifact(best, folder / "model"))
     if not trainer.finished:
-        say(f"stopped at step {state.step} of {trainer.steps} by trainer.max_minutes, saved; "
-            "the same command with resume=auto goes on")
+        say(
+            f"stopped at step {state.step} of {trainer.steps} by trainer.max_minutes, saved; "
+            "the same command with resume=auto goes on"
+        )
     elif settings.final_evaluation and len(val):
         scores = validation.final(load_artifact(folder / "model"))
         write_json(folder / "validation.json", scores)
@@ -149,9 +158,12 @@ def environment(config: Mapping[str, Any], minutes: float) -> dict[str, Any]:
     return {
         "versions": versions,
         "commit": _commit(),
-        "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine(),
-                    "threads": torch.get_num_threads(),
-                    "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
         "seed": config["seed"],
         "command": sys.argv,
         "minutes": round(minutes, 2),
@@ -169,7 +181,9 @@ def _segmenter(config: Mapping[str, Any]) -> tuple[Segmenter, dict[str, Any]]:
     try:
         segmenter.load_state_dict(start.segmenter.state_dict())
     except RuntimeError as error:
-        raise ConfigError(f"model.init={init} is another network than model={model}: choose its model config") from error
+        raise ConfigError(
+            f"model.init={init} is another network than model={model}: choose its model config"
+        ) from error
     return segmenter, model
 
 
@@ -206,7 +220,11 @@ def _commit() -> str | None:
     here = Path(__file__).resolve().parents[2]
     try:
         out = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+            ["git", "-C", str(here), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

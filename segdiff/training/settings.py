@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
@@ -103,10 +104,23 @@ def read_settings(kind: type[T], group: str, given: Mapping[str, Any]) -> T:
     values = dict(given)
     if kind is TrainerSettings and isinstance(values.get("validation"), Mapping):
         values["validation"] = read_settings(Sampling, f"{group}.validation", values["validation"])
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ConfigError(f"{group}: {error}") from error
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        _check_type(f"{group}.{key}", value, hints[key])
+    return kind(**values)
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    """ConfigError unless the value has one of the types of a hint such as `int | None` or `Sequence[float] | None`."""
+    union = get_origin(hint) in (Union, UnionType)
+    types = [get_origin(h) or h for h in (get_args(hint) if union else (hint,))]
+    if float in types:
+        types.append(int)
+    if tuple in types:
+        types.append(list)
+    if isinstance(value, bool) and bool not in types or not isinstance(value, tuple(types)):
+        wanted = " or ".join("null" if t is type(None) else t.__name__.lower() for t in types)
+        raise ConfigError(f"{name}={value}: expected {wanted}")
 
 
 def total_steps(settings: TrainerSettings, images: int) -> int:

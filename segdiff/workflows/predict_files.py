@@ -36,9 +36,7 @@ def plan_outputs(images: Sequence[Path], folder: Path, overwrite: bool) -> None:
             raise ConfigError(f"{other} and {image} would be written to the same files: predict them apart")
         for path in output_paths(folder, image.stem).values():
             if path.resolve() in inputs:
-                raise ConfigError(
-                    f"{path} is an input: choose another output folder, inputs are not replaced"
-                )
+                raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
             if path.exists() and not overwrite:
                 raise ConfigError(f"{path} exists: choose another output folder, or --overwrite")
 

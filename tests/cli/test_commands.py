@@ -90,9 +90,7 @@ def test_predict_writes_what_python_gives(model, slides, tmp_path, capsys):
     ]
     assert main(argv) == 0
     kinds = ("mask.png", "overlay.png", "probability.tif", "uncertainty.tif")
-    assert files(out) == sorted(
-        ["prediction.json", *(f"{stem}_{kind}" for stem in ("one", "two") for kind in kinds)]
-    )
+    assert files(out) == sorted(["prediction.json", *(f"{stem}_{kind}" for stem in ("one", "two") for kind in kinds)])
     said = capsys.readouterr()
     assert str(out / "one_mask.png") in said.out and str(out / "two_overlay.png") in said.out
     assert str(out / "prediction.json") in said.out
@@ -186,9 +184,7 @@ def test_evaluate_prints_a_table_and_writes_json(model, data, tmp_path, capsys):
     assert "1 image(s) with empty truth and empty mask score 0" in said
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line}
     assert (
-        rows["x"] == ["0.0000", "0.0000"]
-        and rows["mean"] == ["0.0000", "0.0000"]
-        and rows["image"] == ["Dice", "IoU"]
+        rows["x"] == ["0.0000", "0.0000"] and rows["mean"] == ["0.0000", "0.0000"] and rows["image"] == ["Dice", "IoU"]
     )
 
     assert main([*argv, "--json", str(scores_file), "--threshold", "0", "--limit", "2"]) == 0

@@ -18,9 +18,7 @@ def test_plain_lines_come_now_and_then():
                 progress(done, 2, "slide.png")
     assert quiet.getvalue() == ""
     lines = chatty.getvalue().splitlines()
-    assert (
-        len(lines) == 4 and lines[1].startswith("image 1/2  slide.png  25%") and lines[0].endswith("? left")
-    )
+    assert len(lines) == 4 and lines[1].startswith("image 1/2  slide.png  25%") and lines[0].endswith("? left")
     assert lines[3].startswith("image 2/2  slide.png  100%  0:00 left")
 
 

@@ -68,9 +68,7 @@ def test_help_and_version_import_nothing_heavy(argv):
     assert done.stdout.splitlines()[-1] == "imported: []"
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"), [("predcit", "did you mean predict?"), ("xyz", "train, predict, evaluate")]
-)
+@pytest.mark.parametrize(("name", "hint"), [("predcit", "did you mean predict?"), ("xyz", "train, predict, evaluate")])
 def test_unknown_command(name, hint, capsys):
     assert entry.main([name]) == 2
     said = capsys.readouterr().err

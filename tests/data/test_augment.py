@@ -55,9 +55,7 @@ def test_image_and_mask_move_together():
     rng = np.random.default_rng(0)
     mask = rng.integers(0, 2, (3, 50, 70), dtype=np.uint8)
     image = np.moveaxis(mask, 0, -1) * np.uint8(255)
-    augment = build_augmentation(
-        {"crop": 32, "horizontal_flip": True, "vertical_flip": True, "rotate90": True}
-    )
+    augment = build_augmentation({"crop": 32, "horizontal_flip": True, "vertical_flip": True, "rotate90": True})
     for seed in range(20):
         out_image, out_mask = augment(image, mask, seed)
         np.testing.assert_array_equal(np.moveaxis(out_image, -1, 0), out_mask * 255)
@@ -78,9 +76,7 @@ def test_flips_are_independent_and_fair():
     # `Compose.set_random_seed` of albumentations seeds all transforms alike, and both flips go together.
     image = np.arange(4, dtype=np.uint8).reshape(2, 2, 1).repeat(3, axis=2)
     augment = build_augmentation({"horizontal_flip": True, "vertical_flip": True})
-    seen = Counter(
-        tuple(augment(image, image[None, ..., 0], seed)[1].ravel().tolist()) for seed in range(400)
-    )
+    seen = Counter(tuple(augment(image, image[None, ..., 0], seed)[1].ravel().tolist()) for seed in range(400))
     assert set(seen) == {(0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0)}
     assert min(seen.values()) > 60  # 100 each, standard deviation 8.7
 
@@ -88,9 +84,7 @@ def test_flips_are_independent_and_fair():
 def test_dihedral_reaches_all_eight():
     image = np.arange(4, dtype=np.uint8).reshape(2, 2, 1).repeat(3, axis=2)
     augment = build_augmentation({"horizontal_flip": True, "rotate90": True})
-    seen = Counter(
-        tuple(augment(image, image[None, ..., 0], seed)[1].ravel().tolist()) for seed in range(800)
-    )
+    seen = Counter(tuple(augment(image, image[None, ..., 0], seed)[1].ravel().tolist()) for seed in range(800))
     assert len(seen) == 8 and min(seen.values()) > 60
 
 
@@ -132,9 +126,7 @@ def test_rotation_and_scale_have_their_ranges_and_no_shift():
         scales.append(np.hypot(down, across) / 64)
     for values, low, high in ((angles, -22, 22), (scales, 0.75, 1.25)):
         margin = 0.02 * (high - low)
-        assert (
-            low - margin < min(values) < low + 4 * margin and high - 4 * margin < max(values) < high + margin
-        )
+        assert low - margin < min(values) < low + 4 * margin and high - 4 * margin < max(values) < high + margin
         assert abs(np.mean(values) - (low + high) / 2) < 0.1 * (high - low)
 
 
@@ -153,9 +145,7 @@ def test_contrast_and_saturation_keep_what_they_should():
     stretched = build_augmentation({"contrast": 0.4})
     spreads = []
     for seed in range(50):
-        np.testing.assert_array_equal(
-            saturated(grey, grey[None, ..., 0], seed)[0], grey
-        )  # greys have no colour
+        np.testing.assert_array_equal(saturated(grey, grey[None, ..., 0], seed)[0], grey)  # greys have no colour
         out = stretched(grey, grey[None, ..., 0], seed)[0]
         assert abs(out.mean() - grey.mean()) < 1.5  # contrast goes about the mean
         spreads.append(out.std() / grey.std())
@@ -169,9 +159,7 @@ def test_hue_turns_by_parts_of_the_circle():
     hues = []
     for seed in range(300):
         r, g, b = augment(red, red[None, ..., 0], seed)[0][0, 0].astype(float)
-        hues.append(
-            (g if g >= b else -b) / 255 / 6
-        )  # 60 degrees, a sixth of the circle, lead from red to yellow
+        hues.append((g if g >= b else -b) / 255 / 6)  # 60 degrees, a sixth of the circle, lead from red to yellow
         assert r == 255
     assert -0.108 < min(hues) < -0.09 and 0.09 < max(hues) < 0.103
 

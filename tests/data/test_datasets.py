@@ -67,9 +67,7 @@ def test_a_shipped_dataset_config_names_options_that_exist(path, tmp_path):
         dataset_from_config({**config, "root": str(tmp_path / "gone")}, "train")
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "conf" / "augmentation").glob("*.yaml")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "augmentation").glob("*.yaml")), ids=lambda p: p.stem)
 def test_a_shipped_augmentation_config_builds(path):
     augment = build_augmentation(yaml.safe_load(path.read_text()))
     image, mask = augment(np.zeros((300, 260, 3), np.uint8), np.zeros((1, 300, 260), np.uint8), 0)
@@ -81,11 +79,7 @@ def test_a_shipped_augmentation_config_builds(path):
 def test_every_key_of_a_config_is_commented(group):
     for path in sorted((ROOT / "conf" / group).glob("*.yaml")):
         lines = path.read_text().splitlines()
-        keys = [
-            line
-            for line in lines
-            if line and not line.startswith((" ", "#")) and not line.startswith("kind:")
-        ]
+        keys = [line for line in lines if line and not line.startswith((" ", "#")) and not line.startswith("kind:")]
         assert lines[0].startswith("# ") and keys
         assert not [f"{path.name}: {line}" for line in keys if "  # " not in line and not line.endswith(":")]
 

@@ -48,9 +48,7 @@ def test_subfolders_are_the_split(tmp_path, layout):
                 folder = tmp_path / layout.format(split=split, kind=kind)
                 folder.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(BINARY).save(folder / f"{stem}.png")
-    found = {
-        split: build_dataset("folder", tmp_path, split).names for split in ("train", "val", "test", "all")
-    }
+    found = {split: build_dataset("folder", tmp_path, split).names for split in ("train", "val", "test", "all")}
     assert found == {"train": ["a", "b"], "val": ["c"], "test": ["d"], "all": ["a", "b", "c"]}
 
 
@@ -65,9 +63,7 @@ def test_the_index_decides_the_split(tmp_path):
     (tmp_path / "index.csv").write_text(
         "\ufeffstem,group,split\r\na,1,val\r\nb,2,Train\r\nc,3, test\r\nd,2,train\r\n", encoding="utf-8"
     )
-    found = {
-        split: build_dataset("folder", tmp_path, split).names for split in ("train", "val", "test", "all")
-    }
+    found = {split: build_dataset("folder", tmp_path, split).names for split in ("train", "val", "test", "all")}
     assert found == {"train": ["b", "d"], "val": ["a"], "test": ["c"], "all": ["a", "b", "d"]}
 
 
@@ -275,6 +271,4 @@ def test_the_shared_set_keeps_its_index_split(shared_data):
     assert (len(train), len(val)) == (107, 12)
     sample = val[0]
     assert sample.name == "0121d6759c5adb29" and sample.instances.max() == 86
-    assert sample.mask.mean() == pytest.approx(
-        0.1778, abs=5e-5
-    )  # nuclei and foreground as its index.csv says
+    assert sample.mask.mean() == pytest.approx(0.1778, abs=5e-5)  # nuclei and foreground as its index.csv says

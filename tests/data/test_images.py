@@ -56,9 +56,7 @@ def test_palettes_give_their_colours_or_their_indices(tmp_path):
     picture.putdata([0, 1, 2])
     picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
     picture.save(tmp_path / "palette.png")
-    np.testing.assert_array_equal(
-        read_image(tmp_path / "palette.png"), [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
-    )
+    np.testing.assert_array_equal(read_image(tmp_path / "palette.png"), [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]])
     np.testing.assert_array_equal(read_image(tmp_path / "palette.png", expand_palette=False), [[0, 1, 2]])
     picture.save(tmp_path / "clear.png", transparency=1)
     assert read_image(tmp_path / "clear.png").shape == (1, 3, 4)
@@ -94,10 +92,7 @@ def test_sixteen_bit_colour_png_keeps_its_low_bytes(tmp_path):
     header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
     path = tmp_path / "deep.png"
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     )
     np.testing.assert_array_equal(read_image(path), values)
 
@@ -210,12 +205,8 @@ def test_list_images_takes_files_folders_and_patterns_once_each(tmp_path):
         "a.png", "b.png", "x[1].png"
     ]  # fmt: skip
     assert [p.name for p in list_images([tmp_path / "b.png", tmp_path])][:2] == ["b.png", "a.png"]
-    assert [p.name for p in list_images([str(tmp_path / "x[1].png")])] == [
-        "x[1].png"
-    ]  # a file before a pattern
-    assert [p.name for p in list_images([tmp_path / "notes.txt"])] == [
-        "notes.txt"
-    ]  # named: the reader will say
+    assert [p.name for p in list_images([str(tmp_path / "x[1].png")])] == ["x[1].png"]  # a file before a pattern
+    assert [p.name for p in list_images([tmp_path / "notes.txt"])] == ["notes.txt"]  # named: the reader will say
 
 
 def test_list_images_says_what_was_not_found(tmp_path):

@@ -13,9 +13,7 @@ from segdiff.errors import DataError, MissingError
 
 def xml(*regions: list[tuple[float, float]]) -> str:
     body = "".join(
-        "<Region><Vertices>"
-        + "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in region)
-        + "</Vertices></Region>"
+        "<Region><Vertices>" + "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in region) + "</Vertices></Region>"
         for region in regions
     )
     return f"<Annotations><Annotation><Regions>{body}</Regions></Annotation></Annotations>"

@@ -14,7 +14,11 @@ from segdiff.diffusion.timesteps import trailing
 from segdiff.errors import ConfigError
 
 MEAN, DEVIATION = 0.3, 0.2
-SCHEDULES = {"linear": linear_schedule(100), "cosine": cosine_schedule(1000), "scaled": linear_schedule(100).scaled(0.3)}
+SCHEDULES = {
+    "linear": linear_schedule(100),
+    "cosine": cosine_schedule(1000),
+    "scaled": linear_schedule(100).scaled(0.3),
+}
 
 
 def gaussian_denoiser(schedule):
@@ -75,7 +79,9 @@ def test_gaussian_chain_is_its_closed_form(name, steps, kind, settings):
     """The chain is linear in x_T and in each noise: unit impulses give every factor, so nothing is estimated."""
     schedule = SCHEDULES[name]
     times = trailing(steps, schedule.steps)[::-1]
-    inputs = torch.eye(steps + 1, dtype=torch.float64)  # column j: impulse in x_T (0) or in the noise of evaluation j - 1
+    inputs = torch.eye(
+        steps + 1, dtype=torch.float64
+    )  # column j: impulse in x_T (0) or in the noise of evaluation j - 1
 
     def at(j):
         return torch.cat([inputs[j], torch.zeros(1, dtype=torch.float64)]).view(-1, 1, 1, 1)
@@ -175,7 +181,14 @@ def test_learned_variance_lies_between_small_and_large():
     assert ends[1.0] == pytest.approx(math.sqrt(step.beta))
     assert ends[0.5] == pytest.approx((step.variance * step.beta) ** 0.25)
     with pytest.raises(ConfigError, match="predicts it"):
-        run("ddpm", schedule, times, torch.zeros(1, 1, 1, 1), lambda k: torch.zeros(1, 1, 1, 1), variance="learned")
+        run(
+            "ddpm",
+            schedule,
+            times,
+            torch.zeros(1, 1, 1, 1),
+            lambda k: torch.zeros(1, 1, 1, 1),
+            variance="learned",
+        )
 
 
 @pytest.mark.parametrize("times", [[], [3, 5], [5, 5], [30, 1], [3, -1]])

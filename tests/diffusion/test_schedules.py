@@ -4,12 +4,23 @@ import pytest
 from segdiff.diffusion.schedules import NoiseSchedule, build_schedule, cosine_schedule, linear_schedule
 from segdiff.errors import ConfigError
 
-TABLES = (
-    "betas alphas_cumprod alphas_cumprod_prev alphas_cumprod_next sqrt_alphas_cumprod "
-    "sqrt_one_minus_alphas_cumprod log_one_minus_alphas_cumprod sqrt_recip_alphas_cumprod "
-    "sqrt_recipm1_alphas_cumprod posterior_variance posterior_log_variance_clipped posterior_mean_coef1 "
-    "posterior_mean_coef2 fixed_large_variance fixed_large_log_variance"
-).split()
+TABLES = [
+    "betas",
+    "alphas_cumprod",
+    "alphas_cumprod_prev",
+    "alphas_cumprod_next",
+    "sqrt_alphas_cumprod",
+    "sqrt_one_minus_alphas_cumprod",
+    "log_one_minus_alphas_cumprod",
+    "sqrt_recip_alphas_cumprod",
+    "sqrt_recipm1_alphas_cumprod",
+    "posterior_variance",
+    "posterior_log_variance_clipped",
+    "posterior_mean_coef1",
+    "posterior_mean_coef2",
+    "fixed_large_variance",
+    "fixed_large_log_variance",
+]
 
 
 def check_tables(golden):

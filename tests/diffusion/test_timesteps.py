@@ -51,7 +51,15 @@ def test_visited_times(settings, visited):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"sampler": "euler"}, {"chains": 0}, {"views": 9}, {"eta": 2}, {"steps": 0}, {"variance": "x"}, {"spacing": "y"}],
+    [
+        {"sampler": "euler"},
+        {"chains": 0},
+        {"views": 9},
+        {"eta": 2},
+        {"steps": 0},
+        {"variance": "x"},
+        {"spacing": "y"},
+    ],
 )
 def test_settings_that_cannot_be(settings):
     with pytest.raises(ConfigError, match=f"sampling.{next(iter(settings))}"):

@@ -21,9 +21,7 @@ def test_what_is_saved_is_what_was_predicted(tmp_path):
         "uncertainty": "slide_uncertainty.tif",
         "overlay": "slide_overlay.png",
     }
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(
-        path.name for path in paths.values()
-    )
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(path.name for path in paths.values())
     mask = np.array(Image.open(paths["mask"]))
     assert mask.dtype == np.uint8 and np.array_equal(mask, prediction.mask * np.uint8(255))
     for kind in ("probability", "uncertainty"):
@@ -72,9 +70,7 @@ def test_outline_is_the_inner_border_and_open_at_the_edge():
     assert np.array_equal(outline(mask, 9), mask)
 
 
-@pytest.mark.parametrize(
-    "colour", [(230, 180, 210), (20, 20, 20), (120, 60, 150), (250, 240, 20), (0, 250, 250)]
-)
+@pytest.mark.parametrize("colour", [(230, 180, 210), (20, 20, 20), (120, 60, 150), (250, 240, 20), (0, 250, 250)])
 def test_the_outline_stands_out(colour):
     image = np.empty((60, 60, 3), np.uint8)
     image[:] = colour

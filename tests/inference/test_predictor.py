@@ -87,9 +87,7 @@ def test_a_chain_does_not_depend_on_their_number():
 def test_seed_and_image_decide_the_noise():
     image, predictor = picture(), make_predictor(noisy)
     assert np.array_equal(predictor.predict(image).probability, predictor.predict(image, seed=0).probability)
-    assert not np.array_equal(
-        predictor.predict(image).probability, predictor.predict(image, seed=1).probability
-    )
+    assert not np.array_equal(predictor.predict(image).probability, predictor.predict(image, seed=1).probability)
 
 
 def test_uncertainty_is_zero_without_noise_and_none_for_one_chain():
@@ -127,8 +125,7 @@ def test_published_windows_give_the_published_mask(shared_data):
     names = sorted(recorded)
     samples = next(recorded[name] for name in names if name.startswith("samples")) / 4.0
     truth, mask = (
-        next(recorded[name] for name in names if name.endswith(end)).reshape(512, 512)
-        for end in ("gt", "mask")
+        next(recorded[name] for name in names if name.endswith(end)).reshape(512, 512) for end in ("gt", "mask")
     )
 
     def replay(image, noise, chain):
@@ -200,9 +197,7 @@ def test_mpp_is_the_ratio_to_that_of_the_model():
     assert predictor.scale_factor() == 1.0
 
 
-@pytest.mark.parametrize(
-    "given", [{"mpp": 0.25, "scale": 2.0}, {"scale": 0.0}, {"scale": float("nan")}, {"mpp": -1.0}]
-)
+@pytest.mark.parametrize("given", [{"mpp": 0.25, "scale": 2.0}, {"scale": 0.0}, {"scale": float("nan")}, {"mpp": -1.0}])
 def test_contradictory_scales_are_refused(given):
     with pytest.raises(ConfigError):
         make_predictor(scale={"mpp": 0.5}).predict(picture(), **given)
@@ -254,9 +249,7 @@ def test_progress_does_not_count_what_a_failed_batch_had_done():
         return image[:, :1]
 
     told = []
-    make_predictor(fails_in_its_second_chain, chains=3).predict(
-        picture(), progress=lambda *at: told.append(at)
-    )
+    make_predictor(fails_in_its_second_chain, chains=3).predict(picture(), progress=lambda *at: told.append(at))
     # Batches of 16, 8 and 4 entries end their first chain and fail in the second; pairs of windows succeed.
     assert [done for done, _ in told] == [12, 8, 4, *range(2, 37, 2)]
 

@@ -12,9 +12,7 @@ from segdiff.inference.windows import Window, plan_windows
 def test_whole_image_equals_bilinear_interpolation(model):
     values = np.random.default_rng(0).random((2, *model)).astype(np.float32)
     size = (47, 60)
-    expected = torch.nn.functional.interpolate(
-        torch.from_numpy(values)[None].double(), size, mode="bilinear"
-    )[0]
+    expected = torch.nn.functional.interpolate(torch.from_numpy(values)[None].double(), size, mode="bilinear")[0]
     got = Grids(size, model).to_image(values, Window(0, 0, *model))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected.numpy(), atol=1e-6)

@@ -86,7 +86,14 @@ def test_time_is_one_number_or_one_an_entry_integer_or_float(network):
     features, x_t = network.encode(picture(3, 8, 8)), picture(1, 8, 8, key=1).expand(2, 1, 8, 8)
     with torch.no_grad():
         wanted = network(x_t, torch.tensor([7, 7]), features)
-        for t in (7, 7.0, torch.tensor(7), torch.tensor([7.0]), [7, 7], torch.tensor([7.0, 7.0], dtype=torch.float64)):
+        for t in (
+            7,
+            7.0,
+            torch.tensor(7),
+            torch.tensor([7.0]),
+            [7, 7],
+            torch.tensor([7.0, 7.0], dtype=torch.float64),
+        ):
             torch.testing.assert_close(network(x_t, t, features), wanted, rtol=0, atol=1e-6)
         assert (network(x_t, 8, features) - wanted).abs().max() > 1e-4
         with pytest.raises(ShapeError, match="3 times for 2"):

@@ -47,9 +47,7 @@ def test_scores_and_their_means():
     mask = second[..., 0] > 127
     expected = [1.0, dice(truth, half), dice(mask, truth)]
     assert [row["dice"] for row in scores["per_image"]] == pytest.approx(expected)
-    assert [row["iou"] for row in scores["per_image"]] == pytest.approx(
-        [1.0, iou(truth, half), iou(mask, truth)]
-    )
+    assert [row["iou"] for row in scores["per_image"]] == pytest.approx([1.0, iou(truth, half), iou(mask, truth)])
     assert scores["dice"] == pytest.approx(np.mean(expected)) and scores["n"] == 3
     assert [row["name"] for row in scores["per_image"]] == ["right", "half", "wrong"]
     assert scores["empty_images"] == 0 and not any(row["empty"] for row in scores["per_image"])
@@ -62,9 +60,7 @@ def test_scores_and_their_means():
 def test_empty_images_score_0_and_are_counted():
     black, nothing = np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), bool)
     image, truth = bright(1)
-    data = Made(
-        [sample("empty", black, nothing), sample("missed", black, ~nothing), sample("right", image, truth)]
-    )
+    data = Made([sample("empty", black, nothing), sample("missed", black, ~nothing), sample("right", image, truth)])
     scores = evaluate(make_predictor(), data, NATIVE)
     assert [row["empty"] for row in scores["per_image"]] == [True, False, False]
     assert scores["empty_images"] == 1 and scores["dice"] == pytest.approx(1 / 3)

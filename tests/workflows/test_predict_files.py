@@ -33,9 +33,7 @@ def contents(folder):
 
 def test_a_broken_file_does_not_stop_the_others(slides, tmp_path):
     out, before = tmp_path / "out", contents(slides)
-    record = predict_files(
-        make_predictor(noisy, chains=2), [slides], out, seed=3, command=["segdiff", "predict"]
-    )
+    record = predict_files(make_predictor(noisy, chains=2), [slides], out, seed=3, command=["segdiff", "predict"])
     assert states(record) == {"a": "done", "b": "failed", "c": "done"}
     [failure] = failures(record)
     assert "b.png" in failure["error"] and "\n" not in failure["error"]
@@ -90,9 +88,7 @@ def test_inputs_are_never_replaced(tmp_path):
     link = tmp_path / "elsewhere"
     link.symlink_to(tmp_path)
     with pytest.raises(ConfigError, match="is an input"):
-        predict_files(
-            make_predictor(), [tmp_path / "slide.png", link / "slide_mask.png"], tmp_path, overwrite=True
-        )
+        predict_files(make_predictor(), [tmp_path / "slide.png", link / "slide_mask.png"], tmp_path, overwrite=True)
     assert contents(tmp_path) == before
 
 

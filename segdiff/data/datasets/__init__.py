@@ -40,9 +40,7 @@ def build_dataset(kind: str, root: str | Path, split: str, **options: Any) -> Da
         inspect.signature(builder).bind(root, split, **options)
     except TypeError:
         known = [name for name in inspect.signature(builder).parameters if name not in ("root", "split")]
-        raise ConfigError(
-            f"data set {kind!r} takes the options {', '.join(known)}, not {', '.join(options)}"
-        ) from None
+        raise ConfigError(f"data set {kind!r} takes the options {', '.join(known)}, not {', '.join(options)}") from None
     return builder(Path(root).expanduser(), split, **options)
 
 

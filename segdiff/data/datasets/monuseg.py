@@ -62,9 +62,7 @@ class Monuseg(Dataset):
 
     kind = "monuseg"
 
-    def __init__(
-        self, root: str | Path, split: str, *, fold: int = 0, cache_dir: str | Path | None = None
-    ) -> None:
+    def __init__(self, root: str | Path, split: str, *, fold: int = 0, cache_dir: str | Path | None = None) -> None:
         check_split(split)
         if fold not in range(FOLDS):
             raise ConfigError(f"fold is {fold}; MoNuSeg has folds 0 to {FOLDS - 1}")

@@ -1,0 +1,134 @@
+import pickle
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
+from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ArtifactError, MissingError
+from segdiff.models.build import build_segmenter
+from segdiff.models.normalisation import Normalisation
+
+MODEL = {
+    "kind": "segdiff",
+    "channels": 8,
+    "channel_mult": [1, 1],
+    "num_res_blocks": 1,
+    "attention_factors": [],
+    "num_heads": 2,
+    "norm_groups": 4,
+    "rrdb_blocks": 1,
+    "rrdb_channels": 4,
+    "rrdb_growth": 4,
+}
+
+
+def make(seed=0):
+    torch.manual_seed(seed)
+    diffusion = {"schedule": "cosine", "steps": 10, "prediction": "v"}
+    segmenter = build_segmenter(MODEL, diffusion)
+    return Artifact(
+        segmenter,
+        MODEL,
+        diffusion,
+        Normalisation("fixed", (1, 2, 3), (4, 5, 6)),
+        Sampling("ddim", times=(1, 5), chains=2),
+        {"window": 64, "overlap": 0.25, "weights": "gaussian", "threshold": 0.4},
+        {"mpp": 0.5, "object_diameter_px": None},
+        {"data": "made up", "license": "cc0-1.0"},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_artifact(make(), tmp_path / "model")
+
+
+def test_saving_and_loading_changes_nothing(folder):
+    before, after = make(), load_artifact(folder)
+    wanted = before.segmenter.state_dict()
+    assert all(torch.equal(wanted[name], value) for name, value in after.segmenter.state_dict().items())
+    assert (after.normalisation, after.sampling) == (before.normalisation, before.sampling)
+    assert (after.model, after.diffusion, after.inference) == (before.model, before.diffusion, before.inference)
+    assert after.scale == before.scale and not after.segmenter.training
+    assert after.segmenter.schedule.steps == 10 and after.segmenter.prediction == "v"
+
+
+def test_folder_holds_plain_files_and_a_card(folder):
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.yaml", "model.safetensors"]
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: segdiff\n") and "license: cc0-1.0" in card
+
+
+def test_identity_follows_the_weights(folder, tmp_path):
+    first = load_artifact(folder).identity
+    assert first.startswith("model@") and len(first) == len("model@") + 12
+    assert load_artifact(save_artifact(make(), tmp_path / "model")).identity == first
+    assert load_artifact(save_artifact(make(seed=1), tmp_path / "model")).identity != first
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path):
+    (tmp_path / "photo.png").write_text("x")
+    with pytest.raises(ArtifactError, match="not a model folder"):
+        save_artifact(make(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_missing_parts_are_named(folder, tmp_path):
+    with pytest.raises(MissingError, match="config.yaml"):
+        load_artifact(tmp_path / "nowhere")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(MissingError, match="model.safetensors"):
+        load_artifact(folder)
+
+
+def change(folder, **values):
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config.update(values)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"format_version": 99}, "format version 99"),
+        ({"extra": 1}, "extra is not known"),
+        ({"model": {"kind": "os.system"}}, "kind=os.system"),
+        ({"model": {**MODEL, "_target_": "os.system"}}, "_target_"),
+        ({"model": {**MODEL, "channels": 12}}, "does not fit"),
+        ({"sampling": {"sampler": "euler"}}, "euler"),
+        ({"sampling": {"speed": 1}}, "speed"),
+        ({"inference": {"window": 64}}, "inference.overlap is missing"),
+        ({"scale": None}, "scale is not a mapping"),
+    ],
+)
+def test_a_config_that_is_not_ours_is_refused_with_a_line(folder, values, said):
+    change(folder, **values)
+    with pytest.raises(ArtifactError, match=said) as error:
+        load_artifact(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_code_in_a_file_is_refused_and_not_run(folder, tmp_path):
+    trap = tmp_path / "ran"
+
+    class Hostile:
+        def __reduce__(self):
+            return open, (str(trap), "w")
+
+    (folder / "model.safetensors").write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(ArtifactError, match="does not fit"):
+        load_artifact(folder)
+    (folder / "config.yaml").write_text(f"format_version: !!python/object/apply:builtins.open ['{trap}', 'w']\n")
+    with pytest.raises(ArtifactError, match="plain YAML"):
+        load_artifact(folder)
+    assert not trap.exists()
+
+
+def test_tensors_of_another_network_are_refused(folder):
+    save_file({"a": torch.zeros(1)}, folder / "model.safetensors")
+    with pytest.raises(ArtifactError, match="does not fit"):
+        load_artifact(folder)

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from segdiff.errors import ConfigError
+from segdiff.models.device import pick_device, resolve_precision
+from segdiff.models.normalisation import Normalisation
+
+
+def test_fixed_is_mean_and_deviation():
+    normalise = Normalisation("fixed", [100, 0, 50], [50, 1, 25])
+    image = np.full((2, 3, 3), (150, 3, 0), dtype=np.uint8)
+    out = normalise(image)
+    assert out.dtype == np.float32
+    np.testing.assert_array_equal(out, np.broadcast_to(np.float32([1, 3, -2]), (2, 3, 3)))
+
+
+def test_per_image_maps_percentiles_to_minus_one_and_one_whatever_gain_and_offset():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0, 100, (200, 300, 3)).astype(np.float32)
+    out = Normalisation()(image)
+    assert np.percentile(out, 1) == pytest.approx(-1, abs=0.02)
+    assert np.percentile(out, 99) == pytest.approx(1, abs=0.02)
+    np.testing.assert_allclose(Normalisation()(image * 2 + 7), out, atol=1e-4)
+
+
+def test_windows_of_an_image_share_its_statistics():
+    image = np.random.default_rng(0).integers(0, 255, (200, 300, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(Normalisation().fit(image)(image[50:90, 10:20]), Normalisation()(image)[50:90, 10:20])
+
+
+def test_even_image_is_finite():
+    assert np.isfinite(Normalisation()(np.full((10, 10, 3), 7, np.uint8))).all()
+
+
+@pytest.mark.parametrize("settings", [{"kind": "z"}, {"kind": "fixed"}, {"kind": "fixed", "mean": [1], "std": [0]}])
+def test_settings_that_cannot_be(settings):
+    with pytest.raises(ConfigError, match="normalisation"):
+        Normalisation(**settings)
+
+
+def test_devices_and_precisions():
+    assert pick_device("cpu").type == "cpu"
+    assert resolve_precision(pick_device("cpu"), "bf16") == "bf16"
+    assert resolve_precision(pick_device("cpu"), "auto") in ("bf16", "float32")
+    with pytest.raises(ConfigError, match="precision=fp8"):
+        resolve_precision(pick_device("cpu"), "fp8")
+    with pytest.raises(ConfigError, match="device=gpu"):
+        pick_device("gpu")
+    with pytest.raises(ConfigError, match="device=xpu"):
+        pick_device("xpu")

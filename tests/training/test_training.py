@@ -1,0 +1,269 @@
+"""Training as a user of Python meets it: plain values in, a run folder out. No Hydra, no command line."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import segdiff
+from segdiff.data.writers import write_mask
+from segdiff.errors import ConfigError, TrainingError, UserError
+from segdiff.metrics import dice
+from segdiff.training.checkpoint import load_checkpoint
+from segdiff.training.ema import MovingAverage
+from segdiff.training.loop import Trainer
+from segdiff.training.run import run_training
+from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, read_settings, total_steps
+
+MODEL = {
+    "kind": "segdiff",
+    "channels": 8,
+    "channel_mult": [1, 2],
+    "num_res_blocks": 1,
+    "attention_factors": [],
+    "num_heads": 2,
+    "norm_groups": 4,
+    "rrdb_blocks": 1,
+    "rrdb_channels": 8,
+    "rrdb_growth": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Bright discs on a dark textured ground: four images to train, two to validate."""
+    root = tmp_path_factory.mktemp("discs")
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:32, :40]
+    for split, count in (("train", 4), ("val", 2)):
+        for folder in ("images", "masks"):
+            (root / split / folder).mkdir(parents=True)
+        for i in range(count):
+            y, x = rng.integers(8, 24, 2)
+            mask = (rows - y) ** 2 + (columns - x) ** 2 < 49
+            image = (60 + 120 * mask[..., None] + rng.normal(0, 12, (32, 40, 3))).clip(0, 255).astype(np.uint8)
+            Image.fromarray(image).save(root / split / "images" / f"{i}.png")
+            write_mask(root / split / "masks" / f"{i}.png", mask)
+    return root
+
+
+def config(root, **trainer):
+    return {
+        "seed": 0,
+        "device": "cpu",
+        "resume": None,
+        "dataset": {"kind": "folder", "root": str(root), "protocol": "native", "normalisation": {"kind": "per_image"}},
+        "model": dict(MODEL),
+        "diffusion": {"schedule": "linear", "steps": 25, "prediction": "x_0"},
+        "augmentation": {"crop": 16, "horizontal_flip": True},
+        "optimizer": {"lr": 2e-3, "clip_norm": 1.0},
+        "sampling": {"sampler": "ddim", "steps": 2, "chains": 3},
+        "inference": {"window": 32, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5},
+        "trainer": {
+            "max_steps": 6,
+            "batch_size": 2,
+            "validate_every": 3,
+            "log_every": 2,
+            "panels": 1,
+            "ema": 0.9,
+            "validation": {"sampler": "ddim", "steps": 1, "chains": 1},
+            **trainer,
+        },
+    }
+
+
+def rows_of(folder):
+    return list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+
+
+def quiet(line):
+    pass
+
+
+def weights(folder):
+    saved = load_checkpoint(Path(folder) / "checkpoints" / "last.pt")
+    return {**saved["model"], **{f"average.{k}": v for k, v in saved["average"].items()}}
+
+
+@pytest.fixture(scope="module")
+def whole(pictures, tmp_path_factory):
+    """An uninterrupted run: its folder and result."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return folder, run_training(config(pictures), folder, say=quiet)
+
+
+def test_run_folder_holds_all_that_a_run_needs(whole):
+    folder, result = whole
+    for name in ("config.yaml", "curves.png", "checkpoints/best.pt", "panels/step_000003.png", "panels/final.png"):
+        assert (folder / name).stat().st_size > 0, name
+    rows = rows_of(folder)
+    assert [row["step"] for row in rows if row["loss"]] == ["2", "4", "6"]
+    assert [row["step"] for row in rows if row["val_dice"]] == ["3", "6"]
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["seed"] == 0 and environment["versions"]["segdiff"] == segdiff.__version__
+    scores = json.loads((folder / "validation.json").read_text())
+    assert result["dice"] == scores["dice"] and result["finished"] is True
+    assert scores["n"] == 2 and scores["sampling"]["chains"] == 3
+
+
+def test_model_of_a_run_predicts_and_knows_its_sampling(whole, pictures):
+    predictor = segdiff.load(whole[1]["model"], device="cpu")
+    image = np.asarray(Image.open(pictures / "val" / "images" / "0.png"))
+    prediction = predictor.predict(image)
+    assert prediction.probability.shape == prediction.uncertainty.shape == (32, 40)
+    assert prediction.sampling.chains == 3 and prediction.sampling.steps == 2
+    assert 9 < predictor.scale["object_diameter_px"] < 16  # discs of radius 7, some cut by the border
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_cut_and_resumed_equals_not_cut_bit_for_bit(whole, pictures, tmp_path, monkeypatch, stop):
+    settings = config(pictures)
+    step = Trainer._step
+
+    def cut(self, batch):
+        if self.state.step == stop:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "_step", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(settings, tmp_path / "run", say=quiet)
+    monkeypatch.setattr(Trainer, "_step", step)
+    run_training({**settings, "resume": "auto"}, tmp_path / "run", say=quiet)
+    wanted, got = weights(whole[0]), weights(tmp_path / "run")
+    assert wanted.keys() == got.keys()
+    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
+    columns = ("step", "samples", "lr", "loss", "grad_norm", "val_dice", "val_iou")
+    curves = [[[row[c] for c in columns] for row in rows_of(folder)] for folder in (whole[0], tmp_path / "run")]
+    assert curves[0] == curves[1]
+
+
+def test_max_minutes_ends_the_call_saved_and_the_next_goes_on(whole, pictures, tmp_path):
+    said = []
+    result = run_training(config(pictures, max_minutes=0), tmp_path / "run", say=said.append)
+    assert result["finished"] is False and any("resume=auto" in line for line in said)
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 1
+    result = run_training({**config(pictures), "resume": "auto"}, tmp_path / "run", say=quiet)
+    assert result["finished"] is True
+    wanted, got = weights(whole[0]), weights(tmp_path / "run")
+    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
+
+
+def test_a_folder_with_a_run_is_never_overwritten(whole, pictures):
+    before = (whole[0] / "metrics.csv").read_bytes()
+    with pytest.raises(ConfigError, match="resume=auto"):
+        run_training(config(pictures), whole[0], say=quiet)
+    with pytest.raises(ConfigError, match="other settings"):
+        run_training({**config(pictures, batch_size=4), "resume": "auto"}, whole[0], say=quiet)
+    assert (whole[0] / "metrics.csv").read_bytes() == before
+
+
+def test_patience_stops(pictures, tmp_path):
+    settings = config(pictures, max_steps=50, validate_every=1, patience=2)
+    settings["optimizer"] = {"lr": 1e-12}  # nothing is learned: no validation beats the first
+    run_training(settings, tmp_path / "run", say=quiet)
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 3
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step(pictures, tmp_path):
+    settings = config(pictures)
+    settings["optimizer"] = {"lr": 1e30}
+    with pytest.raises(TrainingError, match="step [12345]: the loss"):
+        run_training(settings, tmp_path / "run", say=quiet)
+
+
+def test_init_begins_with_the_weights_of_a_model(whole, pictures, tmp_path):
+    settings = config(pictures, max_steps=1)
+    settings["optimizer"] = {"lr": 1e-12}
+    settings["model"]["init"] = whole[1]["model"]
+    run_training(settings, tmp_path / "run", say=quiet)
+    start, end = segdiff.load(whole[1]["model"]), segdiff.load(tmp_path / "run" / "model")
+    for a, b in zip(start.segmenter.parameters(), end.segmenter.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+    settings["model"]["channels"] = 16
+    with pytest.raises(ConfigError, match="another network"):
+        run_training(settings, tmp_path / "other", say=quiet)
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value", "said"),
+    [
+        ("trainer", "max_stpes", 3, "trainer.max_stpes is not known"),
+        ("trainer", "max_steps", "many", "trainer.max_steps=many: expected int"),
+        ("trainer", "batch_size", 0, "trainer.batch_size"),
+        ("trainer", "ema", 1.5, "trainer.ema"),
+        ("optimizer", "decay", "step", "constant, cosine"),
+        ("optimizer", "lr", True, "optimizer.lr=True"),
+        ("sampling", "sampler", "euler", "ddpm, ddim"),
+        ("sampling", "variance", "learned", "predicts no variance|learned"),
+        ("dataset", "root", "/nowhere/at/all", "/nowhere/at/all"),
+        ("dataset", "kind", "kitti", "kitti"),
+    ],
+)
+def test_settings_that_cannot_be_leave_nothing_behind(pictures, tmp_path, group, key, value, said):
+    settings = config(pictures)
+    settings[group][key] = value
+    if key == "variance":
+        settings["sampling"]["sampler"] = "ddpm"
+    with pytest.raises(UserError, match=said) as error:
+        run_training(settings, tmp_path / "run", say=quiet)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_image_is_learned_by_heart(tmp_path):
+    """The proof that loss, conversion, sampler and normalisation belong together: Dice >= 0.95 on one real image."""
+    examples = Path(__file__).parents[2] / "examples" / "nuclei" / "train"
+    name = sorted(p.name for p in (examples / "images").iterdir())[1]
+    image = np.asarray(Image.open(examples / "images" / name))[64:128, 96:176]
+    mask = np.asarray(Image.open(examples / "masks" / name))[64:128, 96:176] > 0
+    for split in ("train", "val"):
+        for folder in ("images", "masks"):
+            (tmp_path / "data" / split / folder).mkdir(parents=True)
+        Image.fromarray(image).save(tmp_path / "data" / split / "images" / "a.png")
+        write_mask(tmp_path / "data" / split / "masks" / "a.png", mask)
+    settings = config(tmp_path / "data", max_steps=250, batch_size=4, validate_every=0, final_evaluation=False)
+    settings["optimizer"] = {"lr": 5e-3, "clip_norm": 1.0, "decay": "cosine"}
+    settings["model"]["channel_mult"] = [1, 2, 4]
+    settings["augmentation"] = {"crop": 48}
+    settings["inference"]["window"] = 128
+    result = run_training(settings, tmp_path / "run", say=quiet)
+    prediction = segdiff.load(result["model"], device="cpu").predict(image)
+    assert dice(prediction.mask, mask) >= 0.95
+
+
+def test_learning_rate_is_a_function_of_the_step():
+    cosine = OptimizerSettings(lr=1.0, warmup_steps=10, decay="cosine")
+    assert learning_rate(cosine, 0, 110) == pytest.approx(0.1)
+    assert learning_rate(cosine, 9, 110) == pytest.approx(1.0)
+    assert learning_rate(cosine, 60, 110) == pytest.approx(0.5)
+    assert learning_rate(cosine, 110, 110) == pytest.approx(0.0, abs=1e-12)
+    assert learning_rate(OptimizerSettings(lr=3.0), 1000, 10) == 3.0
+
+
+def test_length_is_the_smaller_of_steps_and_epochs():
+    assert total_steps(TrainerSettings(max_steps=100, batch_size=4), images=10) == 100
+    assert total_steps(TrainerSettings(max_steps=100, batch_size=4, max_epochs=3), images=10) == 8
+    assert total_steps(TrainerSettings(max_steps=5, batch_size=4, max_epochs=3), images=10) == 5
+
+
+def test_moving_average_warms_up():
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    average = MovingAverage(model, 0.999)
+    torch.nn.init.ones_(model.weight)
+    average.update(model, 0)
+    assert average.model.weight.item() == pytest.approx(0.9)  # decay (1 + 0) / (10 + 0)
+    average.update(model, 10**6)
+    assert average.model.weight.item() == pytest.approx(1 - 0.1 * 0.999)
+
+
+def test_nested_settings_are_read():
+    settings = read_settings(TrainerSettings, "trainer", {"validation": {"steps": 3}})
+    assert settings.validation.steps == 3
+    with pytest.raises(ConfigError, match="trainer.validation.stpes"):
+        read_settings(TrainerSettings, "trainer", {"validation": {"stpes": 3}})
