@@ -25,7 +25,6 @@ def main(arguments: list[str] | None = None) -> int:
     groups.
     """
     import hydra
-
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 

@@ -23,7 +23,7 @@ class Curves:
 
     def __init__(self, folder: Path, keep_until: int = 0) -> None:
         self.path = folder / "metrics.csv"
-        old = [row for row in read_curves(self.path) if row["step"] <= keep_until]
+        old = [row for row in _rows(self.path) if float(row["step"]) <= keep_until]
         with self.path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
@@ -54,7 +54,11 @@ class Curves:
 
 def read_curves(path: Path) -> list[dict[str, float]]:
     """Rows of a `metrics.csv`, without their empty cells; none where the file does not exist."""
+    return [{k: float(v) for k, v in row.items() if v} for row in _rows(path)]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{k: float(v) for k, v in row.items() if k and v} for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))

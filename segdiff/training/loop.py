@@ -183,7 +183,7 @@ class Trainer:
         # On a GPU this is the one wait of a step; it comes after all of its work was handed over.
         if not bool(torch.isfinite(grad_norm)):
             raise TrainingError(
-                f"step {step}: the loss is {float(loss):.3g} and its gradient {float(grad_norm):.3g}; "
+                f"step {step}: the loss is {loss.item():.3g} and its gradient {float(grad_norm):.3g}; "
                 "try a lower optimizer.lr, optimizer.clip_norm=1 or trainer.precision=float32"
             )
         self.optimizer.step()

@@ -34,9 +34,9 @@ def draw_panels(pairs: Sequence[tuple[Sample, Prediction]], path: Path) -> None:
             ),  # the largest deviation that numbers in [0, 1] can have
         ]
         for axis, (title, picture, top) in zip(row, shown, strict=True):
-            axis.set_title(title[:40], fontsize=9)
             axis.axis("off")
-            if picture is not None:
+            if picture is not None:  # one chain has no uncertainty
+                axis.set_title(title[:40], fontsize=9)
                 axis.imshow(picture[::step, ::step], cmap="gray" if top == 1.0 else "inferno", vmin=0, vmax=top)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)

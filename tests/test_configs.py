@@ -1,0 +1,58 @@
+"""Every choice in conf/ composes, and is accepted by what reads it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from segdiff.cli.train import conf_folder, to_plain
+from segdiff.data.augment import build_augmentation
+from segdiff.data.datasets import DATASETS
+from segdiff.data.protocols import get_protocol
+from segdiff.diffusion.sampling import Sampling
+from segdiff.inference.predictor import InferenceSettings
+from segdiff.models.build import build_segmenter
+from segdiff.models.normalisation import Normalisation
+from segdiff.training.run import GROUPS
+from segdiff.training.settings import OptimizerSettings, TrainerSettings, read_settings
+
+CHOICES = sorted(p.relative_to(conf_folder()).with_suffix("").as_posix() for p in conf_folder().glob("*/*.yaml"))
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = compose("config", overrides=["dataset.root=somewhere", "run.name=x", *overrides])
+    return to_plain(config)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_choice_composes_and_is_accepted(choice):
+    group, name = choice.split("/")
+    config = composed(f"{group}={name}")
+    assert set(config) == {*GROUPS, "seed", "device", "resume", "run"}
+    read_settings(TrainerSettings, "trainer", config["trainer"])
+    read_settings(OptimizerSettings, "optimizer", config["optimizer"])
+    read_settings(Sampling, "sampling", config["sampling"])
+    read_settings(Normalisation, "normalisation", config["dataset"]["normalisation"])
+    InferenceSettings(**config["inference"])
+    build_augmentation(config["augmentation"])
+    assert config["dataset"]["kind"] in DATASETS
+    get_protocol(config["dataset"]["protocol"], config["dataset"]["kind"])
+    config["model"].pop("init")
+    with torch.device("meta"):
+        build_segmenter(config["model"], config["diffusion"])
+
+
+def test_published_training_is_the_published_one():
+    config = composed("model=segdiff_monuseg", "augmentation=paper", "optimizer=published", "diffusion=published")
+    assert config["optimizer"]["lr"] == 1e-4 and config["optimizer"]["clip_norm"] is None
+    assert config["diffusion"]["steps"] == 100 and config["diffusion"]["prediction"] == "epsilon"
+    assert config["sampling"]["chains"] == 9 and config["sampling"]["clip"] is False
+    assert config["augmentation"]["crop"] == 256
+
+
+@pytest.mark.parametrize("path", sorted(conf_folder().glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_file_says_what_it_is(path: Path):
+    first = path.read_text().splitlines()[:2]
+    assert any(line.startswith("# ") and len(line) > 20 for line in first), f"{path}: begin with a comment"
