@@ -14,8 +14,9 @@ from segdiff.diffusion.sampling import Sampling
 from segdiff.inference.predictor import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
+from segdiff.settings import read_settings
 from segdiff.training.run import GROUPS
-from segdiff.training.settings import OptimizerSettings, TrainerSettings, read_settings
+from segdiff.training.settings import OptimizerSettings, TrainerSettings
 
 CHOICES = sorted(p.relative_to(conf_folder()).with_suffix("").as_posix() for p in conf_folder().glob("*/*.yaml"))
 
@@ -45,7 +46,8 @@ def test_choice_composes_and_is_accepted(choice):
 
 
 def test_published_training_is_the_published_one():
-    config = composed("model=segdiff_monuseg", "augmentation=paper", "optimizer=published", "diffusion=published")
+    config = composed("model=segdiff_monuseg", "augmentation=paper", "optimizer=published", "trainer=published")
+    assert config["trainer"]["ema"] == 0.9999 and config["trainer"]["max_steps"] == 300_000
     assert config["optimizer"]["lr"] == 1e-4 and config["optimizer"]["clip_norm"] is None
     assert config["diffusion"]["steps"] == 100 and config["diffusion"]["prediction"] == "epsilon"
     assert config["sampling"]["chains"] == 9 and config["sampling"]["clip"] is False

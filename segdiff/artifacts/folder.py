@@ -20,6 +20,7 @@ from segdiff.errors import ArtifactError, ConfigError, MissingError
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
+from segdiff.settings import read_settings
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
@@ -99,8 +100,10 @@ def load_artifact(folder: str | Path) -> Artifact:
     _check(config, folder / CONFIG)
     try:
         segmenter = build_segmenter(config["model"], config["diffusion"])
-        normalisation, sampling = Normalisation(**config["normalisation"]), Sampling(**config["sampling"])
-    except (ConfigError, TypeError) as error:
+        normalisation = read_settings(Normalisation, "normalisation", config["normalisation"])
+        sampling = read_settings(Sampling, "sampling", config["sampling"])
+        segmenter.check(sampling)
+    except ConfigError as error:
         raise ArtifactError(f"{folder / CONFIG}: {error}") from error
     try:
         segmenter.load_state_dict(load_file(folder / WEIGHTS))

@@ -24,6 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     Hydra's own options work: -m for several trainings, --cfg job to see the configuration, --help for the
     groups.
     """
+    if (sys.argv[1:] if arguments is None else arguments) in (["-h"], ["--help"]):
+        print(_help())
+        return 0
+
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -48,9 +52,33 @@ def main(arguments: list[str] | None = None) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         said = " ".join(str(error).split()).partition(" Config search path:")[0]
         raise ConfigError(said) from error
+    for failure in failures[1:]:
+        print(f"segdiff train: error: {failure}", file=sys.stderr)
     if failures:
         raise failures[0]
     return 0
+
+
+def _help() -> str:
+    """Groups and choices, read from the names of files: importing Hydra for a help text would take a second."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(conf_folder().glob("*/*.yaml")):
+        groups.setdefault(path.parent.name, []).append(path.stem)
+    return "\n".join(
+        [
+            "usage: segdiff train [GROUP=CHOICE] [KEY=VALUE] ...   (the same as python tools/train.py)",
+            "",
+            "Train a model. For example:",
+            "  segdiff train dataset=folder dataset.root=my_data diffusion=x_0 run.name=mine",
+            "",
+            *(f"  {group:<13} {' | '.join(choices)}" for group, choices in groups.items()),
+            "",
+            "Common keys: device= seed= run.name= resume=auto trainer.max_steps= trainer.max_minutes= dataset.root= "
+            "model.init=",
+            f"All keys, each with a comment: {conf_folder()}",
+            "--cfg job prints the configuration, -m runs several (seed=0,1,2); --hydra-help lists Hydra's own options.",
+        ]
+    )
 
 
 def _train(config: DictConfig) -> float:

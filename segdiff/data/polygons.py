@@ -93,9 +93,8 @@ def _vertices(region: ElementTree.Element) -> np.ndarray:
 def _is_degenerate(outline: np.ndarray) -> bool:
     if len(outline) < 3 or not np.isfinite(outline).all():
         return True
-    x, y = (outline - outline[0]).T  # about a vertex: the shoelace sum of large coordinates would cancel
-    twice_area = np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))
-    return abs(twice_area) < 1e-9
+    # All vertices on one line (or point). A bow tie's signed area may be 0, too, but it has an inside.
+    return bool(np.linalg.matrix_rank(outline - outline[0], tol=1e-9) < 2)
 
 
 def _reaches_over(outline: np.ndarray, height: int, width: int) -> bool:

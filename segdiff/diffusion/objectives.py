@@ -97,5 +97,6 @@ def variational_term(
     lower = torch.special.ndtr((x_0 - mean - 1 / 255) * scale)
     bin_mass = torch.where(x_0 < -0.999, upper, torch.where(x_0 > 0.999, 1 - lower, upper - lower))
     nll = -bin_mass.clamp_min(1e-12).log()
-    term = torch.where(t.view((-1,) + (1,) * (x_0.ndim - 1)) == 0, nll, kl)
+    first = (t == 0).to(x_0.device).view((-1,) + (1,) * (x_0.ndim - 1))
+    term = torch.where(first, nll, kl)
     return term.flatten(1).mean(1) / math.log(2)

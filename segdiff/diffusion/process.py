@@ -6,7 +6,6 @@ they are eq. 4 and 6-7 of Ho et al. 2020 (arXiv:2006.11239).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -73,8 +72,3 @@ def posterior(x_0: Tensor, x_t: Tensor, t: int, schedule: NoiseSchedule, s: int 
     """Mean (shape of x_t) and variance of q(x_s | x_t, x_0); s is t - 1 unless given, -1 is the clean mask."""
     step = transition(schedule, t, t - 1 if s is None else s)
     return step.mean_x_0 * x_0 + step.mean_x_t * x_t, step.variance
-
-
-def log_variance_bounds(step: Transition, floor: float) -> tuple[float, float]:
-    """log of the smallest and largest sensible variance of a step; `floor` stands in for log 0 at the last step."""
-    return math.log(max(step.variance, floor)), math.log(step.beta)

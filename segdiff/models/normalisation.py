@@ -52,8 +52,8 @@ class Normalisation:
             height, width = image.shape[:2]
             lattice = convert(image[:: -(-height // 64), :: -(-width // 64)]).astype(np.float32)
             low, high = np.percentile(lattice.reshape(-1, lattice.shape[-1]), [1, 99], axis=0)
-            # An even picture has no range: one grey level is the least that can be seen in 8 bits.
-            mean, std = ((low + high) / 2).astype(np.float32), np.maximum((high - low) / 2, 1.0).astype(np.float32)
+            # An even picture has no range; 16-bit pictures of few counts, a fraction of a grey level, have.
+            mean, std = ((low + high) / 2).astype(np.float32), np.maximum((high - low) / 2, 0.1).astype(np.float32)
 
         def normalise(part: NDArray[Any]) -> NDArray[np.float32]:
             return (part.astype(np.float32) - mean) / std

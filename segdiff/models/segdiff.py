@@ -162,7 +162,10 @@ class SegDiff(nn.Module):
         self._check_size(x_t)
         if len(x_t) % len(features) or x_t.shape[2:] != features.shape[2:]:
             raise ShapeError(f"x_t {tuple(x_t.shape)} does not go with features {tuple(features.shape)}")
-        times = torch.as_tensor(t, device=x_t.device).reshape(-1)
+        if isinstance(t, (int, float)):  # made on the device: copying a number there would wait for it
+            times = torch.full((1,), float(t), device=x_t.device)
+        else:
+            times = torch.as_tensor(t, device=x_t.device).reshape(-1)
         if len(times) not in (1, len(x_t)):
             raise ShapeError(f"{len(times)} times for {len(x_t)} entries: give one, or one for each")
         time = self.time_embed(timestep_embedding(times, self.config.channels))

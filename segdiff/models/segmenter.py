@@ -52,6 +52,9 @@ class Segmenter(nn.Module):
         """
         raise NotImplementedError
 
+    def check(self, sampling: Sampling) -> None:
+        """Raise ConfigError where this model cannot sample so: found before any work. Most can do anything."""
+
     def sample(
         self, image: Tensor, noise: NoiseMaps, sampling: Sampling, group_size: int | None = None
     ) -> Iterator[Tensor]:
@@ -134,6 +137,12 @@ class DiffusionSegmenter(Segmenter):
             total = total + self.dice_weight * terms["dice"]
         return {"loss": total, **terms}
 
+    def check(self, sampling: Sampling) -> None:
+        """ConfigError for times that the schedule has not, or a variance that the network does not predict."""
+        sampling.visited(self.schedule.steps)
+        if sampling.sampler == "ddpm" and sampling.variance == "learned" and not self.learned_variance:
+            raise ConfigError("sampling.variance=learned: this model predicts no variance; use large or small")
+
     @torch.no_grad()
     def sample(
         self, image: Tensor, noise: NoiseMaps, sampling: Sampling, group_size: int | None = None
@@ -162,8 +171,13 @@ class DiffusionSegmenter(Segmenter):
     ) -> Tensor:
         """The x_0 of a group of chains that share a view, in that view: (K * N, M, H, W)."""
         draws = 1 if sampling.sampler == "ddim" and sampling.eta == 0 else len(times)
-        maps = torch.stack([torch.cat([noise(chain, draw) for chain in chains]) for draw in range(draws)])
-        maps = dihedral(maps, view).to(image.device)
+        # All noise of the group in one block, moved at once: a step waits for nothing from the host.
+        shape = (draws, len(chains), len(image), self.mask_channels, *image.shape[2:])
+        host = torch.empty(shape, pin_memory=image.device.type == "cuda")
+        for k, chain in enumerate(chains):
+            for draw in range(draws):
+                host[draw, k] = noise(chain, draw)
+        maps = dihedral(host.to(image.device, non_blocking=True).flatten(1, 2), view)
 
         def denoise(x_t: Tensor, t: int, previous: Tensor | None) -> samplers.Denoised:
             said = self._denoiser(x_t, self._time(t), features, previous).float()
@@ -189,10 +203,3 @@ def soft_dice_loss(x_0: Tensor, mask: Tensor) -> Tensor:
 
     per_channel = DiceLoss(reduction="none")((x_0.clamp(-1, 1) + 1) / 2, (mask + 1) / 2)
     return per_channel.flatten(1).mean(1)
-
-
-def check_variance(segmenter: Segmenter, sampling: Sampling) -> None:
-    """ConfigError where the sampling wants a variance that the network does not predict."""
-    learned = bool(getattr(segmenter, "learned_variance", False))
-    if sampling.sampler == "ddpm" and sampling.variance == "learned" and not learned:
-        raise ConfigError("sampling.variance=learned: this model predicts no variance; use large or small")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class MovingAverage:
@@ -23,7 +23,7 @@ class MovingAverage:
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards `model` after step number `step` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averages: list[Tensor] = list(self.model.parameters())
-        torch._foreach_lerp_(averages, list(model.parameters()), 1 - decay)
+        for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(weight, 1 - decay)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)

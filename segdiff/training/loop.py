@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from segdiff.models.segmenter import Segmenter
 from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
 from segdiff.training.curves import Curves
 from segdiff.training.ema import MovingAverage
+from segdiff.training.interrupt import Interruption
 from segdiff.training.progress import Progress
 from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, total_steps
 
@@ -71,6 +73,7 @@ class Trainer:
             self.segmenter.parameters(), lr=options.lr, betas=options.betas, weight_decay=options.weight_decay
         )
         self.steps = total_steps(self.settings, len(self.samples.dataset))
+        self._speed = 0.0
 
     @property
     def last(self) -> Path:
@@ -95,49 +98,54 @@ class Trainer:
         self.state = State(**{name: saved[name] for name in vars(self.state)})
 
     def run(self) -> State:
-        """Train until the end, `max_minutes` or lost patience; an interruption saves and is raised again."""
-        state, settings = self.state, self.settings
-        curves = Curves(self.folder, keep_until=state.step)
-        progress = Progress(self.steps, state.step)
-        began, minutes_before = time.monotonic(), state.minutes
-        saved = logged = began
-        logged_step = state.step
-        self._speed = 0.0
-        loss = grad_norm = torch.zeros(())
+        """Train until the end, `max_minutes` or lost patience.
+
+        Ctrl-C and SIGTERM wait for the step (and its validation) to end, save and raise KeyboardInterrupt.
+        """
+        if self.finished:
+            return self.state
+        curves = Curves(self.folder, keep_until=self.state.step)
+        progress = Progress(self.steps, self.state.step)
         try:
-            for batch in batches(self.samples, settings.batch_size, state.step, self.steps, settings.workers):
-                loss, grad_norm = self._step(batch)
-                state.step += 1
-                now = time.monotonic()
-                state.minutes = minutes_before + (now - began) / 60
-                progress.step(state.step, lambda loss=loss: self._describe(float(loss)))  # type: ignore[misc]
-                done = state.step == self.steps
-                out_of_time = settings.max_minutes is not None and now - began > settings.max_minutes * 60
-                if state.step % settings.log_every == 0 or done:
-                    self._speed = (state.step - logged_step) * settings.batch_size / max(now - logged, 1e-9)
-                    self._log(curves, loss, grad_norm)
-                    logged_step = state.step
-                due = settings.validate_every and state.step % settings.validate_every == 0
-                if self.validate is not None and (due or done):
-                    self._validate(curves, progress)
-                    state.minutes = minutes_before + (time.monotonic() - began) / 60
-                if due or done or out_of_time or time.monotonic() - saved > SAVE_SECONDS:
-                    self.save()
-                    saved = time.monotonic()
-                if logged_step == state.step:
-                    logged = time.monotonic()  # a validation's time is no training time
-                if self.lost_patience:
-                    progress.say(f"no better Dice in {settings.patience} validations: stopped")
-                    break
-                if out_of_time:
-                    break
-        except KeyboardInterrupt:
-            self.save()
-            raise
+            with Interruption() as interruption:
+                self._run(curves, progress, interruption)
         finally:
             progress.close()
             curves.draw(self.folder / "curves.png")
-        return state
+        return self.state
+
+    def _run(self, curves: Curves, progress: Progress, interruption: Interruption) -> None:
+        state, settings = self.state, self.settings
+        began, minutes_before = time.monotonic(), state.minutes
+        saved = logged = began
+        logged_step = state.step
+        for batch in batches(self.samples, settings.batch_size, state.step, self.steps, settings.workers):
+            loss, grad_norm = self._step(batch)
+            state.step += 1
+            now = time.monotonic()
+            state.minutes = minutes_before + (now - began) / 60
+            done = state.step == self.steps
+            if state.step % settings.log_every == 0 or done:
+                self._speed = (state.step - logged_step) * settings.batch_size / max(now - logged, 1e-9)
+                self._log(curves, loss, grad_norm)
+                logged_step, logged = state.step, now
+            progress.step(state.step, partial(self._describe, loss))
+            due = bool(settings.validate_every) and state.step % settings.validate_every == 0
+            if self.validate is not None and (due or done):
+                self._validate(curves, progress)
+                logged += time.monotonic() - now  # a validation's time is no training time
+                state.minutes = minutes_before + (time.monotonic() - began) / 60
+            out_of_time = settings.max_minutes is not None and time.monotonic() - began > settings.max_minutes * 60
+            stop = out_of_time or interruption.asked or self.lost_patience
+            if due or done or stop or time.monotonic() - saved > SAVE_SECONDS:
+                self.save()
+                saved = time.monotonic()
+            if interruption.asked:
+                raise KeyboardInterrupt
+            if self.lost_patience:
+                progress.say(f"no better Dice in {settings.patience} validations: stopped")
+            if stop:
+                break
 
     @property
     def finished(self) -> bool:
@@ -168,7 +176,7 @@ class Trainer:
         """One update; gives loss and gradient norm (before clipping) on the device, without waiting for them."""
         step, options = self.state.step, self.optimizer_settings
         # Dropout is the one thing that draws from PyTorch's own generator: its numbers follow the step, too.
-        torch.manual_seed((self.seed << 32) + step)
+        torch.manual_seed((self.seed * 0x9E3779B97F4A7C15 + step) % 2**63)
         self.segmenter.train()
         image, mask = (batch[key].to(self.device, non_blocking=True) for key in ("image", "mask"))
         draw = TrainingDraw(self.seed, batch["n"].tolist())
@@ -180,7 +188,7 @@ class Trainer:
         loss.backward()
         limit = float("inf") if options.clip_norm is None else options.clip_norm
         grad_norm = torch.nn.utils.clip_grad_norm_(self.segmenter.parameters(), limit)
-        # On a GPU this is the one wait of a step; it comes after all of its work was handed over.
+        # Waits for the device, once all of the step's work was handed over.
         if not bool(torch.isfinite(grad_norm)):
             raise TrainingError(
                 f"step {step}: the loss is {loss.item():.3g} and its gradient {float(grad_norm):.3g}; "
@@ -190,11 +198,11 @@ class Trainer:
         self.average.update(self.segmenter, step)
         return loss.detach(), grad_norm
 
-    def _describe(self, loss: float) -> str:
+    def _describe(self, loss: Tensor) -> str:
         state = self.state
         best = f"  best Dice {state.best_dice:.4f}" if state.best_dice >= 0 else ""
         speed = f"  {self._speed:.1f} images/s" if self._speed else ""
-        return f"loss {loss:.4f}{best}{speed}"
+        return f"loss {loss.item():.4f}{best}{speed}"
 
     def _log(self, curves: Curves, loss: Tensor, grad_norm: Tensor) -> None:
         state = self.state

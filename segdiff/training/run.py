@@ -24,26 +24,28 @@ from segdiff.data.loader import TrainingSamples, object_diameter
 from segdiff.data.protocols import Protocol, get_protocol
 from segdiff.data.writers import write_json
 from segdiff.diffusion.sampling import Sampling
-from segdiff.errors import ConfigError
+from segdiff.errors import ConfigError, MissingError
+from segdiff.inference.predictor import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.device import pick_device
 from segdiff.models.normalisation import Normalisation
-from segdiff.models.segmenter import Segmenter, check_variance
+from segdiff.models.segmenter import Segmenter
+from segdiff.settings import read_settings
 from segdiff.training.loop import Trainer
-from segdiff.training.settings import OptimizerSettings, TrainerSettings, read_settings
+from segdiff.training.settings import OptimizerSettings, TrainerSettings
 from segdiff.training.validate import Validation
 
 GROUPS = ("dataset", "model", "diffusion", "augmentation", "optimizer", "trainer", "sampling", "inference")
-# What says where and how long a run is, not which run it is.
+# What says where and how long a run is, not which run it is. Another number of threads changes the last bits.
 NOT_IDENTITY = ("device", "run", "resume")
-NOT_IDENTITY_TRAINER = ("workers", "max_minutes", "threads")
+NOT_IDENTITY_IN = {"trainer": ("workers", "max_minutes", "threads"), "dataset": ("root", "cache_dir")}
 
 
 def run_identity(config: Mapping[str, Any]) -> str:
     """Hash of the configuration less what only says where and how long it runs."""
     kept = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
-    trainer = config["trainer"].items()
-    kept["trainer"] = {key: value for key, value in trainer if key not in NOT_IDENTITY_TRAINER}
+    for group, less in NOT_IDENTITY_IN.items():
+        kept[group] = {key: value for key, value in config[group].items() if key not in less}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -66,20 +68,25 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
     settings = read_settings(TrainerSettings, "trainer", config["trainer"])
     optimizer = read_settings(OptimizerSettings, "optimizer", config["optimizer"])
     sampling = read_settings(Sampling, "sampling", config["sampling"])
-    device = pick_device(config.get("device", "auto"))
+    read_settings(InferenceSettings, "inference", config["inference"])
+    seed, device = config["seed"], pick_device(config.get("device", "auto"))
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed={seed}: a whole number of 0 or more is needed")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     data = dict(config["dataset"])
     protocol = get_protocol(data["protocol"], data["kind"])
     normalisation = read_settings(Normalisation, "dataset.normalisation", data["normalisation"])
     augment = build_augmentation(config["augmentation"])
-    train, val = dataset_from_config(data, "train"), dataset_from_config(data, "val")
-    torch.manual_seed(config["seed"])
+    train, val = dataset_from_config(data, "train"), _validation_split(data, say)
+    torch.manual_seed(seed)
     segmenter, model_settings = _segmenter(config)
     for chosen in (sampling, settings.validation):
-        check_variance(segmenter, chosen)
+        segmenter.check(chosen)
+    if (segmenter.image_channels, segmenter.mask_channels) != (3, 1):
+        raise ConfigError("model.image_channels and model.mask_channels must be 3 and 1: the data sets have those")
     _open_folder(folder, config)
-    samples = TrainingSamples(train, normalisation, augment, config["seed"], protocol.resize)
+    samples = TrainingSamples(train, normalisation, augment, seed, protocol.resize)
 
     scale = _scale(train, protocol)
 
@@ -96,27 +103,31 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
                 "data": data["kind"],
                 "protocol": protocol.name,
                 "images": len(train),
-                "seed": config["seed"],
+                "seed": seed,
             },
         )
 
-    validation = Validation(artifact, val, protocol, settings, device, folder / "panels", config["seed"])
+    validation = None
+    if val is not None:
+        validation = Validation(artifact, val, protocol, settings, device, folder / "panels", seed)
     trainer = Trainer(
         segmenter.to(device),
         samples,
         settings,
         optimizer,
         folder,
-        seed=config["seed"],
+        seed=seed,
         identity=run_identity(config),
-        validate=validation.during if len(val) else None,
+        validate=None if validation is None else validation.during,
     )
     if trainer.last.exists():
         trainer.resume()
         say(f"going on with {folder} at step {trainer.state.step}")
+    counts = ", ".join(f"{name} {value}" for name, value in train.report.items())
+    say(f"training images: {counts}")
     parameters = sum(p.numel() for p in segmenter.parameters())
     say(
-        f"{len(train)} images to train, {len(val)} to validate; {parameters:,} parameters; {device}, "
+        f"{len(train)} images to train, {len(val or ())} to validate; {parameters:,} parameters; {device}, "
         f"{trainer.precision}; {trainer.steps} steps of {settings.batch_size}; in {folder}"
     )
     try:
@@ -126,7 +137,8 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
         raise
     finally:
         write_json(folder / "environment.json", environment(config, trainer.state.minutes))
-    result: dict[str, Any] = {"dice": state.best_dice, "finished": trainer.finished, "folder": str(folder)}
+    score = state.best_dice if state.best_step else float("nan")
+    result: dict[str, Any] = {"dice": score, "finished": trainer.finished, "folder": str(folder)}
     segmenter.load_state_dict(trainer.best_weights())
     best = artifact(segmenter.eval())
     minutes = round(state.minutes, 1)
@@ -137,7 +149,7 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
             f"stopped at step {state.step} of {trainer.steps} by trainer.max_minutes, saved; "
             "the same command with resume=auto goes on"
         )
-    elif settings.final_evaluation and len(val):
+    elif settings.final_evaluation and validation is not None:
         scores = validation.final(load_artifact(folder / "model"))
         write_json(folder / "validation.json", scores)
         result.update(dice=scores["dice"], iou=scores["iou"])
@@ -202,6 +214,15 @@ def _open_folder(folder: Path, config: Mapping[str, Any]) -> None:
             raise ConfigError(f"{folder} holds a run with other settings (see {said}): choose another run.name")
     folder.mkdir(parents=True, exist_ok=True)
     said.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+
+
+def _validation_split(data: Mapping[str, Any], say: Callable[[str], None]) -> Dataset | None:
+    """The validation images; None, said so, where the data set has none: then the newest weights are the best."""
+    try:
+        return dataset_from_config(data, "val")
+    except MissingError as error:
+        say(f"no validation: {error}")
+        return None
 
 
 def _scale(train: Dataset, protocol: Protocol) -> dict[str, float | None]:

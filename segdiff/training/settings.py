@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
 
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
-
-T = TypeVar("T")
+from segdiff.models.device import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,12 @@ class OptimizerSettings:
             raise ConfigError(f"optimizer.lr={self.lr}: it must be greater than 0")
         if self.decay not in ("constant", "cosine"):
             raise ConfigError(f"optimizer.decay={self.decay} is not known; known: constant, cosine")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"optimizer.betas={list(self.betas)}: two numbers in [0, 1) are needed")
+        if self.warmup_steps < 0 or self.weight_decay < 0:
+            raise ConfigError("optimizer.warmup_steps and optimizer.weight_decay must be 0 or more")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ConfigError(f"optimizer.clip_norm={self.clip_norm}: it must be greater than 0, or null for none")
         object.__setattr__(self, "betas", tuple(self.betas))
 
 
@@ -47,15 +49,15 @@ class TrainerSettings:
 
     Args:
         max_steps: length of the training and of its learning-rate schedule.
-        max_epochs: the same in passes over the images; the smaller of the two counts.
+        max_epochs: the same in passes over the images; given, it takes the place of max_steps.
         max_minutes: ends this call, saved; `resume=auto` goes on.
         patience: stop after so many validations without a better Dice; null never.
         batch_size: samples in a step.
         workers: processes that prepare samples; 0 prepares them in this one.
         precision: auto | bf16 | float32.
-        channels_last: auto | true | false; auto is true on GPUs (the one place where backward is not slower for it).
+        channels_last: auto | true | false; auto is true on GPUs (on CPUs a step of training gains nothing by it).
         ema: highest decay of the moving average of the weights; it warms up as (1 + step) / (10 + step).
-        log_every: steps between rows of metrics.csv and plain lines.
+        log_every: steps between rows of metrics.csv.
         validate_every: steps between validations; 0 for none but the last.
         validation_images: validate on the first so many images of the split only; null for all.
         validation: sampling of these validations; the last one uses the model's own.
@@ -82,52 +84,25 @@ class TrainerSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "batch_size", "log_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"trainer.{name}={getattr(self, name)}: at least 1 is needed")
+        at_least = {"max_steps": 1, "batch_size": 1, "log_every": 1, "max_epochs": 1, "patience": 1, "threads": 1}
+        at_least |= {"validation_images": 1, "validate_every": 0, "workers": 0, "max_minutes": 0, "panels": 0}
+        for name, least in at_least.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"trainer.{name}={value}: at least {least} is needed")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"trainer.precision={self.precision} is not known; known: {', '.join(PRECISIONS)}")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"trainer.ema={self.ema}: it lies in [0, 1)")
         if self.channels_last not in ("auto", True, False):
             raise ConfigError(f"trainer.channels_last={self.channels_last} is not known; use auto, true or false")
 
 
-def read_settings(kind: type[T], group: str, given: Mapping[str, Any]) -> T:
-    """The dataclass of a configuration group.
-
-    Raises:
-        ConfigError: a key that is not known, or a value that cannot be.
-    """
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    for key in given:
-        if key not in known:
-            raise ConfigError(f"{group}.{key} is not known; known: {', '.join(known)}")
-    values = dict(given)
-    if kind is TrainerSettings and isinstance(values.get("validation"), Mapping):
-        values["validation"] = read_settings(Sampling, f"{group}.validation", values["validation"])
-    hints = get_type_hints(kind)
-    for key, value in values.items():
-        _check_type(f"{group}.{key}", value, hints[key])
-    return kind(**values)
-
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    """ConfigError unless the value has one of the types of a hint such as `int | None` or `Sequence[float] | None`."""
-    union = get_origin(hint) in (Union, UnionType)
-    types = [get_origin(h) or h for h in (get_args(hint) if union else (hint,))]
-    if float in types:
-        types.append(int)
-    if tuple in types:
-        types.append(list)
-    if isinstance(value, bool) and bool not in types or not isinstance(value, tuple(types)):
-        wanted = " or ".join("null" if t is type(None) else t.__name__.lower() for t in types)
-        raise ConfigError(f"{name}={value}: expected {wanted}")
-
-
 def total_steps(settings: TrainerSettings, images: int) -> int:
-    """Steps of the whole training: `max_steps`, or fewer where `max_epochs` says so."""
+    """Steps of the whole training: as many as `max_epochs` passes need where that is given, else `max_steps`."""
     if settings.max_epochs is None:
         return settings.max_steps
-    return min(settings.max_steps, max(1, -(-settings.max_epochs * images // settings.batch_size)))
+    return max(1, -(-settings.max_epochs * images // settings.batch_size))
 
 
 def learning_rate(settings: OptimizerSettings, step: int, steps: int) -> float:

@@ -61,6 +61,7 @@ def evaluate(
     if n == 0:
         raise ConfigError(f"the split {dataset.split} of {dataset.kind} holds no image")
     sampling = sampling or predictor.sampling
+    predictor.segmenter.check(sampling)
     threshold = predictor.inference.threshold if threshold is None else threshold
     windows = _windows(predictor, protocol)
 

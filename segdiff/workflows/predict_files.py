@@ -79,6 +79,7 @@ def predict_files(
     plan_outputs(found, folder, overwrite)
     predictor.scale_factor(mpp, scale)  # contradictions are found before any work
     sampling = sampling or predictor.sampling
+    predictor.segmenter.check(sampling)
     threshold = predictor.inference.threshold if threshold is None else threshold
     settings = {
         **describe(predictor, sampling, threshold, seed),

@@ -166,3 +166,24 @@ def test_published_presets_have_the_published_size(name, parameters, tensors, in
     assert network.size_multiple == (32 if "cityscapes" in name else 64)
     assert settings["dropout"] == (0.1 if "vaihingen" in name else 0.0)
     assert network.input_blocks[0][0].weight.numel() == 1_152
+
+
+def test_published_names_lie_where_the_published_code_has_them():
+    """By the published block numbers, so that names do not only agree with our own code."""
+    settings = {k: v for k, v in published("segdiff_monuseg").items() if k not in ("kind", "init")}
+    with torch.device("meta"):
+        names = set(SegDiff(SegDiffConfig(**settings)).state_dict())
+
+    def having(pattern):
+        return {i for i in range(28) if pattern.format(i) in names}
+
+    downs, attention = {4, 8, 12, 16, 20, 24}, {17, 18, 19, 21, 22, 23}
+    assert having("input_blocks.{}.0.op.weight") == downs
+    assert having("input_blocks.{}.1.qkv.weight") == attention
+    assert having("input_blocks.{}.0.in_layers.2.weight") == set(range(1, 28)) - downs
+    assert having("output_blocks.{}.1.qkv.weight") == set(range(4, 12))
+    assert having("output_blocks.{}.2.conv.weight") == {7, 11}  # the upsampling comes after the attention, ...
+    assert having("output_blocks.{}.1.conv.weight") == {3, 15, 19, 23}  # ... or is the second layer without one
+    assert {"input_blocks.0.0.weight", "middle_block.1.proj_out.bias", "out.2.weight", "time_embed.2.bias"} <= names
+    assert {"rrdb.RRDB_trunk.11.RDB3.conv5.bias", "rrdb.HRconv.weight", "rrdb.conv_last.weight"} <= names
+    assert "rrdb.RRDB_trunk.12.RDB1.conv1.weight" not in names

@@ -7,7 +7,7 @@ from segdiff.diffusion.noise import NoiseField, TrainingDraw
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.models.build import MODELS, build_segmenter
-from segdiff.models.segmenter import check_variance, soft_dice_loss
+from segdiff.models.segmenter import soft_dice_loss
 from segdiff.models.views import dihedral, undo_dihedral
 
 TINY = {
@@ -137,7 +137,12 @@ def test_learned_variance_trains_and_samples():
 
 def test_learned_variance_of_a_network_without_is_an_error():
     with pytest.raises(ConfigError, match="learned"):
-        check_variance(tiny(), Sampling(variance="learned"))
+        tiny().check(Sampling(variance="learned"))
+
+
+def test_times_that_the_schedule_has_not_are_an_error():
+    with pytest.raises(ConfigError, match="1 to 30"):
+        tiny().check(Sampling(steps=31))
 
 
 def test_rescaled_times_reach_the_network():

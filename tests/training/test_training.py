@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import segdiff
 from segdiff.data.writers import write_mask
 from segdiff.errors import ConfigError, TrainingError, UserError
 from segdiff.metrics import dice
+from segdiff.settings import read_settings
 from segdiff.training.checkpoint import load_checkpoint
 from segdiff.training.ema import MovingAverage
 from segdiff.training.loop import Trainer
 from segdiff.training.run import run_training
-from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, read_settings, total_steps
+from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, total_steps
 
 MODEL = {
     "kind": "segdiff",
@@ -119,20 +121,46 @@ def test_model_of_a_run_predicts_and_knows_its_sampling(whole, pictures):
     assert 9 < predictor.scale["object_diameter_px"] < 16  # discs of radius 7, some cut by the border
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
-def test_cut_and_resumed_equals_not_cut_bit_for_bit(whole, pictures, tmp_path, monkeypatch, stop):
+def before_the_step(cut):
+    """Make `cut` be called before step 4, ..."""
+    return Trainer, "_step", 4, cut
+
+
+def inside_the_step(cut):
+    """... after the update of step 2, before its moving average, ..."""
+    return MovingAverage, "update", 2, cut
+
+
+def inside_the_validation(cut):
+    """... or in the first validation, which step 3 calls."""
+    return Trainer, "_validate", 1, cut
+
+
+def by_signal():
+    signal.raise_signal(signal.SIGTERM)
+
+
+def by_death():
+    raise SystemExit  # nothing is saved: as after SIGKILL, the checkpoint before is all there is
+
+
+@pytest.mark.parametrize("cut", [by_signal, by_death])
+@pytest.mark.parametrize("place", [before_the_step, inside_the_step, inside_the_validation])
+def test_cut_and_resumed_equals_not_cut_bit_for_bit(whole, pictures, tmp_path, monkeypatch, place, cut):
     settings = config(pictures)
-    step = Trainer._step
+    owner, name, when, cut = place(cut)
+    original, calls = getattr(owner, name), []
 
-    def cut(self, batch):
-        if self.state.step == stop:
-            raise KeyboardInterrupt
-        return step(self, batch)
+    def cutting(*arguments):
+        calls.append(None)
+        if len(calls) == when:
+            cut()
+        return original(*arguments)
 
-    monkeypatch.setattr(Trainer, "_step", cut)
-    with pytest.raises(KeyboardInterrupt):
-        run_training(settings, tmp_path / "run", say=quiet)
-    monkeypatch.setattr(Trainer, "_step", step)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, cutting)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            run_training(settings, tmp_path / "run", say=quiet)
     run_training({**settings, "resume": "auto"}, tmp_path / "run", say=quiet)
     wanted, got = weights(whole[0]), weights(tmp_path / "run")
     assert wanted.keys() == got.keys()
@@ -140,6 +168,9 @@ def test_cut_and_resumed_equals_not_cut_bit_for_bit(whole, pictures, tmp_path, m
     columns = ("step", "samples", "lr", "loss", "grad_norm", "val_dice", "val_iou")
     curves = [[[row[c] for c in columns] for row in rows_of(folder)] for folder in (whole[0], tmp_path / "run")]
     assert curves[0] == curves[1]
+    last = [load_checkpoint(folder / "checkpoints" / "last.pt") for folder in (whole[0], tmp_path / "run")]
+    for key in ("step", "best_dice", "best_step", "validations_since_best"):
+        assert last[0][key] == last[1][key]
 
 
 def test_max_minutes_ends_the_call_saved_and_the_next_goes_on(whole, pictures, tmp_path):
@@ -193,7 +224,17 @@ def test_init_begins_with_the_weights_of_a_model(whole, pictures, tmp_path):
     ("group", "key", "value", "said"),
     [
         ("trainer", "max_stpes", 3, "trainer.max_stpes is not known"),
-        ("trainer", "max_steps", "many", "trainer.max_steps=many: expected int"),
+        ("trainer", "max_steps", "many", "trainer.max_steps=many: expected a whole number"),
+        ("trainer", "workers", -1, "trainer.workers"),
+        ("trainer", "precision", "fp16", "precision=fp16"),
+        ("trainer", "validation", {"steps": 99}, "1 to 25"),
+        ("optimizer", "betas", [0.9], "optimizer.betas"),
+        ("sampling", "times", "25x", "respacing"),
+        ("inference", "overlap", 2, "overlap"),
+        ("inference", "windows", 2, "inference.windows is not known"),
+        ("model", "channels", "8", "model.channels=8: expected a whole number"),
+        ("model", "mask_channels", 2, "model.mask_channels"),
+        ("diffusion", "steps", "25", "diffusion.steps=25"),
         ("trainer", "batch_size", 0, "trainer.batch_size"),
         ("trainer", "ema", 1.5, "trainer.ema"),
         ("optimizer", "decay", "step", "constant, cosine"),
@@ -245,10 +286,19 @@ def test_learning_rate_is_a_function_of_the_step():
     assert learning_rate(OptimizerSettings(lr=3.0), 1000, 10) == 3.0
 
 
-def test_length_is_the_smaller_of_steps_and_epochs():
+def test_length_is_of_epochs_where_they_are_given():
     assert total_steps(TrainerSettings(max_steps=100, batch_size=4), images=10) == 100
     assert total_steps(TrainerSettings(max_steps=100, batch_size=4, max_epochs=3), images=10) == 8
-    assert total_steps(TrainerSettings(max_steps=5, batch_size=4, max_epochs=3), images=10) == 5
+    assert total_steps(TrainerSettings(max_steps=5, batch_size=4, max_epochs=3), images=10) == 8
+
+
+def test_a_data_set_without_validation_images_trains(pictures, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train").symlink_to(pictures / "train")
+    said = []
+    result = run_training(config(tmp_path / "data"), tmp_path / "run", say=said.append)
+    assert any(line.startswith("no validation") for line in said)
+    assert np.isnan(result["dice"]) and segdiff.load(result["model"]).identity
 
 
 def test_moving_average_warms_up():

@@ -1,0 +1,65 @@
+"""From plain values, as a configuration file holds them, to a dataclass of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from segdiff.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def read_settings(kind: type[T], group: str, given: Any) -> T:
+    """The dataclass `kind` of a configuration group; a field that is a dataclass itself takes a mapping.
+
+    Raises:
+        ConfigError: not a mapping, a key that is not known, or a value of another type or that cannot be.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{group}={given}: expected a mapping of settings")
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise ConfigError(f"{group}.{unknown[0]} is not known; known: {', '.join(known)}")
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in given.items():
+        hint = hints[key]
+        if hasattr(hint, "__dataclass_fields__") and isinstance(value, Mapping):
+            value = read_settings(hint, f"{group}.{key}", value)
+        _check_type(f"{group}.{key}", value, hint)
+        values[key] = value
+    return kind(**values)
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    """ConfigError unless the value has one of the types of a hint such as `int | None` or `tuple[int, ...]`."""
+    if not _is(value, hint):
+        raise ConfigError(f"{name}={value}: expected {_describe(hint)}")
+
+
+def _is(value: Any, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(_is(value, choice) for choice in get_args(hint))
+    if origin is not None and issubclass(origin, Sequence):
+        items = [arg for arg in get_args(hint) if arg is not Ellipsis]
+        if not isinstance(value, (list, tuple)):
+            return False
+        return all(any(_is(one, item) for item in items) for one in value)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float)) if hint is float else isinstance(value, hint)
+
+
+def _describe(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(_describe(choice) for choice in get_args(hint))
+    if origin is not None:
+        return "a list"
+    names = {type(None): "null", int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))
