@@ -11,21 +11,22 @@ from numpy.typing import NDArray
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.inference.windows import Window
 
-# A Gaussian of deviation window / 8 is exp(-16), about 1e-7, at a corner: dividing by it would amplify
-# rounding.
-LEAST_WEIGHT = np.float32(1e-3)
+# A Gaussian of deviation window / 8 falls to exp(-8) at the border: below this floor it is held, along each axis
+# by itself. (A floor for the product of both would make border and inside weigh alike far from the other axis's
+# centre, and a window's border would be seen there.)
+LEAST_WEIGHT = 1e-3
 # Sums are divided in strips of so many rows: arrays on disk do not fit memory.
 STRIP = 1024
 
 
 def gaussian_weights(height: int, width: int) -> NDArray[np.float32]:
-    """A Gaussian over the window, 1 at its centre and not below 0.001: float32 (height, width)."""
+    """A Gaussian over the window, 1 at its centre, along each axis not below 0.001: float32 (height, width)."""
 
     def bell(length: int) -> NDArray[np.float64]:
         distance = (np.arange(length) - (length - 1) / 2) / (length / 8)
-        return np.exp(-0.5 * distance**2)
+        return np.maximum(np.exp(-0.5 * distance**2), LEAST_WEIGHT)
 
-    return np.maximum(np.outer(bell(height), bell(width)).astype(np.float32), LEAST_WEIGHT)
+    return np.outer(bell(height), bell(width)).astype(np.float32)
 
 
 def constant_weights(height: int, width: int) -> NDArray[np.float32]:

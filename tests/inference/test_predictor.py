@@ -27,6 +27,21 @@ def test_windows_leave_no_seam(size, weights, overlap):
     np.testing.assert_allclose(got.probability, image[..., 0] / 255, atol=5e-7)
 
 
+@pytest.mark.parametrize("size", [(32, 40), (75, 90), (64, 52)])
+def test_what_a_network_gets_wrong_at_a_window_border_is_not_seen(size):
+    """A network that errs by 1 in the outermost pixels of each window: no such error may show inside the picture."""
+
+    def wrong_at_the_border(image, noise, chain):
+        soft = torch.zeros_like(image[:, :1])
+        soft[..., [0, -1], :] = 1
+        soft[..., :, [0, -1]] = 1
+        return soft
+
+    for overlap in (0.25, 0.5):
+        prediction = make_predictor(wrong_at_the_border, overlap=overlap).predict(picture(*size))
+        assert prediction.probability[1:-1, 1:-1].max() < 0.03
+
+
 @pytest.mark.parametrize("windows", [(16, 0.0), (24, 0.6), (31, 0.1), (None, 0.0), (500, 0.25)])
 def test_windows_do_not_matter_to_a_network_without_context(windows):
     image = picture()
