@@ -46,7 +46,11 @@ def test_choice_composes_and_is_accepted(choice):
 
 
 def test_published_training_is_the_published_one():
-    config = composed("model=segdiff_monuseg", "augmentation=paper", "optimizer=published", "trainer=published")
+    config = composed(
+        "model=segdiff_monuseg",
+        *(f"{g}=published" for g in ("diffusion", "optimizer", "trainer", "sampling")),
+        "augmentation=paper",
+    )
     assert config["trainer"]["ema"] == 0.9999 and config["trainer"]["max_steps"] == 300_000
     assert config["optimizer"]["lr"] == 1e-4 and config["optimizer"]["clip_norm"] is None
     assert config["diffusion"]["steps"] == 100 and config["diffusion"]["prediction"] == "epsilon"

@@ -69,7 +69,7 @@ def _help() -> str:
             "usage: segdiff train [GROUP=CHOICE] [KEY=VALUE] ...   (the same as python tools/train.py)",
             "",
             "Train a model. For example:",
-            "  segdiff train dataset=folder dataset.root=my_data diffusion=x_0 run.name=mine",
+            "  segdiff train dataset=folder dataset.root=my_data run.name=mine",
             "",
             *(f"  {group:<13} {' | '.join(choices)}" for group, choices in groups.items()),
             "",
