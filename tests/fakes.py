@@ -14,6 +14,20 @@ from segdiff.inference.predictor import InferenceSettings, Predictor
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
 
+# A network of a few thousand parameters with every kind of block.
+TINY_MODEL = {
+    "kind": "segdiff",
+    "channels": 8,
+    "channel_mult": [1, 2],
+    "num_res_blocks": 1,
+    "attention_factors": [2],
+    "num_heads": 2,
+    "norm_groups": 4,
+    "rrdb_blocks": 1,
+    "rrdb_channels": 8,
+    "rrdb_growth": 4,
+}
+
 # (image (N, C, H, W), noise (N, M, H, W), chain) -> soft masks (N, M, H, W)
 Answer = Callable[[Tensor, Tensor, int], Tensor]
 

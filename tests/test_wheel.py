@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes import TINY_MODEL
 from PIL import Image
 
 from segdiff.artifacts.folder import Artifact, save_artifact
@@ -57,11 +58,9 @@ def test_it_is_the_installed_package_that_runs(installed, tmp_path):
 
 def test_it_predicts(installed, tmp_path):
     torch.manual_seed(0)
-    model = {"kind": "segdiff", "channels": 8, "channel_mult": [1, 1], "num_res_blocks": 1, "attention_factors": []}
-    model |= {"num_heads": 2, "norm_groups": 4, "rrdb_blocks": 1, "rrdb_channels": 4, "rrdb_growth": 4}
     artifact = Artifact(
-        build_segmenter(model, {}),
-        model,
+        build_segmenter(TINY_MODEL, {}),
+        TINY_MODEL,
         {},
         Normalisation(),
         Sampling("ddim", steps=2, chains=2),

@@ -9,14 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from segdiff import __version__
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import Dataset, dataset_from_config
@@ -34,6 +32,7 @@ from segdiff.settings import read_settings
 from segdiff.training.loop import Trainer
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 from segdiff.training.validate import Validation
+from segdiff.workflows.record import versions
 
 GROUPS = ("dataset", "model", "diffusion", "augmentation", "optimizer", "trainer", "sampling", "inference")
 # What says where and how long a run is, not which run it is. Another number of threads changes the last bits.
@@ -160,15 +159,8 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
 
 def environment(config: Mapping[str, Any], minutes: float) -> dict[str, Any]:
     """What a run needs to be told again: versions, commit, machine, seed, command, minutes of all calls."""
-    packages = ("torch", "numpy", "albumentations", "hydra-core", "monai", "scikit-image")
-    versions = {"segdiff": __version__, "python": platform.python_version()}
-    for name in packages:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return {
-        "versions": versions,
+        "versions": versions(),
         "commit": _commit(),
         "machine": {
             "system": platform.platform(),

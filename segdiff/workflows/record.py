@@ -16,7 +16,7 @@ from segdiff.diffusion.sampling import Sampling
 from segdiff.inference.predictor import Predictor
 
 FORMAT_VERSION = 1
-PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile")
+PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile", "albumentations", "hydra-core", "monai")
 
 
 def versions() -> dict[str, str]:

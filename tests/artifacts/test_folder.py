@@ -3,6 +3,7 @@ import pickle
 import pytest
 import torch
 import yaml
+from fakes import TINY_MODEL
 from safetensors.torch import save_file
 
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
@@ -11,27 +12,14 @@ from segdiff.errors import ArtifactError, MissingError
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 
-MODEL = {
-    "kind": "segdiff",
-    "channels": 8,
-    "channel_mult": [1, 1],
-    "num_res_blocks": 1,
-    "attention_factors": [],
-    "num_heads": 2,
-    "norm_groups": 4,
-    "rrdb_blocks": 1,
-    "rrdb_channels": 4,
-    "rrdb_growth": 4,
-}
-
 
 def make(seed=0):
     torch.manual_seed(seed)
     diffusion = {"schedule": "cosine", "steps": 10, "prediction": "v"}
-    segmenter = build_segmenter(MODEL, diffusion)
+    segmenter = build_segmenter(TINY_MODEL, diffusion)
     return Artifact(
         segmenter,
-        MODEL,
+        TINY_MODEL,
         diffusion,
         Normalisation("fixed", (1, 2, 3), (4, 5, 6)),
         Sampling("ddim", times=(1, 5), chains=2),
@@ -97,8 +85,8 @@ def change(folder, **values):
         ({"format_version": 99}, "format version 99"),
         ({"extra": 1}, "extra is not known"),
         ({"model": {"kind": "os.system"}}, "kind=os.system"),
-        ({"model": {**MODEL, "_target_": "os.system"}}, "_target_"),
-        ({"model": {**MODEL, "channels": 12}}, "does not fit"),
+        ({"model": {**TINY_MODEL, "_target_": "os.system"}}, "_target_"),
+        ({"model": {**TINY_MODEL, "channels": 12}}, "does not fit"),
         ({"sampling": {"sampler": "euler"}}, "euler"),
         ({"sampling": {"speed": 1}}, "speed"),
         ({"inference": {"window": 64}}, "inference.overlap is missing"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from fakes import picture
+from fakes import TINY_MODEL, picture
 from PIL import Image
 
 import segdiff
@@ -18,18 +18,6 @@ from segdiff.diffusion.sampling import Sampling
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 
-MODEL = {
-    "kind": "segdiff",
-    "channels": 8,
-    "channel_mult": [1, 2],
-    "num_res_blocks": 1,
-    "attention_factors": [2],
-    "num_heads": 2,
-    "norm_groups": 4,
-    "rrdb_blocks": 1,
-    "rrdb_channels": 8,
-    "rrdb_growth": 4,
-}
 DIFFUSION = {"schedule": "linear", "steps": 100, "prediction": "x_0"}
 QUICK = ["--chains", "2", "--steps", "2", "--device", "cpu", "--precision", "float32"]
 
@@ -47,13 +35,13 @@ def one_thread():
 def model(tmp_path_factory):
     """A model folder."""
     torch.manual_seed(0)
-    segmenter = build_segmenter(MODEL, DIFFUSION)
+    segmenter = build_segmenter(TINY_MODEL, DIFFUSION)
     with torch.no_grad():  # the last layer begins at zero: without this, every probability is one half
         for parameter in segmenter.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     artifact = Artifact(
         segmenter,
-        MODEL,
+        TINY_MODEL,
         DIFFUSION,
         Normalisation("per_image"),
         Sampling(sampler="ddpm", steps=3, chains=3),

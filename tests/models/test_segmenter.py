@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fakes import TINY_MODEL
 
 from segdiff.diffusion.noise import NoiseField, TrainingDraw
 from segdiff.diffusion.sampling import Sampling
@@ -10,23 +11,10 @@ from segdiff.models.build import MODELS, build_segmenter
 from segdiff.models.segmenter import soft_dice_loss
 from segdiff.models.views import dihedral, undo_dihedral
 
-TINY = {
-    "kind": "segdiff",
-    "channels": 8,
-    "channel_mult": [1, 2],
-    "num_res_blocks": 1,
-    "attention_factors": [2],
-    "num_heads": 2,
-    "norm_groups": 4,
-    "rrdb_blocks": 1,
-    "rrdb_channels": 8,
-    "rrdb_growth": 4,
-}
-
 
 def tiny(**diffusion):
     torch.manual_seed(0)
-    segmenter = build_segmenter(TINY, {"steps": 30, **diffusion})
+    segmenter = build_segmenter(TINY_MODEL, {"steps": 30, **diffusion})
     for parameter in segmenter.parameters():  # the convolutions that begin at zero would hide mistakes
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)
@@ -117,14 +105,14 @@ def test_loss_of_a_sample_does_not_depend_on_its_batch(prediction):
 
 
 def test_first_loss_of_an_untrained_network_is_the_variance_of_the_noise():
-    segmenter = build_segmenter(TINY, {})
+    segmenter = build_segmenter(TINY_MODEL, {})
     loss = segmenter.loss(IMAGE, IMAGE[:, :1].sign(), TrainingDraw(0, range(2)))["mse"]
     noise_maps = TrainingDraw(0, range(2)).normal((1, 8, 12), 1)
     assert loss.item() == pytest.approx((noise_maps**2).mean(), rel=1e-5)
 
 
 def test_learned_variance_trains_and_samples():
-    segmenter = build_segmenter({**TINY, "learned_variance": True}, {"steps": 30})
+    segmenter = build_segmenter({**TINY_MODEL, "learned_variance": True}, {"steps": 30})
     torch.nn.init.normal_(segmenter.network.out[2].weight, std=0.1)
     terms = segmenter.loss(IMAGE, IMAGE[:, :1].sign(), TrainingDraw(0, range(2)))
     assert terms["variational"].item() > 0
@@ -163,11 +151,11 @@ def test_soft_dice_loss_of_known_masks():
     ("model", "diffusion", "said"),
     [
         ({"kind": "unet"}, {}, "model.kind=unet is not known; known: segdiff"),
-        ({**TINY, "width": 3}, {}, "model.width"),
-        (TINY, {"stpes": 3}, "diffusion.stpes"),
-        (TINY, {"prediction": "y"}, "diffusion.prediction=y"),
-        (TINY, {"schedule": "sigmoid"}, "linear, cosine"),
-        (TINY, {"steps": 10}, "21 steps"),
+        ({**TINY_MODEL, "width": 3}, {}, "model.width"),
+        (TINY_MODEL, {"stpes": 3}, "diffusion.stpes"),
+        (TINY_MODEL, {"prediction": "y"}, "diffusion.prediction=y"),
+        (TINY_MODEL, {"schedule": "sigmoid"}, "linear, cosine"),
+        (TINY_MODEL, {"steps": 10}, "21 steps"),
     ],
 )
 def test_configurations_that_cannot_be(model, diffusion, said):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes import TINY_MODEL
 from PIL import Image
 
 import segdiff
@@ -20,19 +21,6 @@ from segdiff.training.ema import MovingAverage
 from segdiff.training.loop import Trainer
 from segdiff.training.run import run_training
 from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, total_steps
-
-MODEL = {
-    "kind": "segdiff",
-    "channels": 8,
-    "channel_mult": [1, 2],
-    "num_res_blocks": 1,
-    "attention_factors": [],
-    "num_heads": 2,
-    "norm_groups": 4,
-    "rrdb_blocks": 1,
-    "rrdb_channels": 8,
-    "rrdb_growth": 4,
-}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +47,7 @@ def config(root, **trainer):
         "device": "cpu",
         "resume": None,
         "dataset": {"kind": "folder", "root": str(root), "protocol": "native", "normalisation": {"kind": "per_image"}},
-        "model": dict(MODEL),
+        "model": dict(TINY_MODEL),
         "diffusion": {"schedule": "linear", "steps": 25, "prediction": "x_0"},
         "augmentation": {"crop": 16, "horizontal_flip": True},
         "optimizer": {"lr": 2e-3, "clip_norm": 1.0},
