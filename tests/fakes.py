@@ -55,6 +55,9 @@ class FakeSegmenter(Segmenter):
         self.calls: list[tuple[int, int]] = []
         self.modes: list[bool] = []
 
+    def loss(self, image: Tensor, mask: Tensor, draw: Any) -> dict[str, Tensor]:
+        raise AssertionError("a formula is not trained")
+
     def sample(self, image: Tensor, noise: Any, sampling: Sampling, group_size: int | None = None) -> Iterator[Tensor]:
         assert not any(side % self.size_multiple for side in image.shape[-2:])
         together = max(1, (group_size or 16) // len(image))

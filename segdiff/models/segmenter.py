@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Protocol, cast
@@ -32,7 +33,7 @@ class Denoiser(Protocol):
     def __call__(self, x_t: Tensor, t: Any, features: Any, previous: Tensor | None = None) -> Tensor: ...
 
 
-class Segmenter(nn.Module):
+class Segmenter(nn.Module, ABC):
     """A trained or trainable model: a loss, and chains of soft masks.
 
     Attributes:
@@ -44,17 +45,18 @@ class Segmenter(nn.Module):
     mask_channels: int
     size_multiple: int
 
+    @abstractmethod
     def loss(self, image: Tensor, mask: Tensor, draw: TrainingDraw) -> dict[str, Tensor]:
         """Scalars, each the mean of terms of single samples; "loss" is what is minimised.
 
         image: float32 (N, C, H, W), normalised; mask: float32 (N, M, H, W), -1/+1; draw: the random numbers of these
         N samples.
         """
-        raise NotImplementedError
 
     def check(self, sampling: Sampling) -> None:
         """Raise ConfigError where this model cannot sample so: found before any work. Most can do anything."""
 
+    @abstractmethod
     def sample(
         self, image: Tensor, noise: NoiseMaps, sampling: Sampling, group_size: int | None = None
     ) -> Iterator[Tensor]:
@@ -67,7 +69,6 @@ class Segmenter(nn.Module):
             sampling: with image and noise it determines the result.
             group_size: most entries (chains times images) in one call of the network; changes memory, not results.
         """
-        raise NotImplementedError
 
 
 class DiffusionSegmenter(Segmenter):
