@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from segdiff.cli.options import Parser, add_model_options, positive_int
-from segdiff.errors import ConfigError
+from segdiff.cli.options import Parser, add_dataset_options, add_model_options, key_values, positive_int
 
 PROG = "segdiff evaluate"
 SPLITS = ("train", "val", "test", "all")
@@ -14,17 +13,9 @@ SPLITS = ("train", "val", "test", "all")
 
 def build_parser() -> Parser:
     parser = Parser(prog=PROG, description="Dice and IoU of the foreground, for each image and their means.")
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="monuseg, or folder for your own")
-    parser.add_argument("--root", required=True, metavar="DIR", help="the data set's folder")
+    add_dataset_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="test", help="all is train + val (default: test)")
     parser.add_argument("--protocol", metavar="NAME", help="paper or native (default: that of the data set)")
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="an option of the data set, as in conf/dataset/NAME.yaml; may be given several times",
-    )
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N images")
     parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
     add_model_options(parser)
@@ -42,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.workflows.evaluate import default_protocol, evaluate
     from segdiff.workflows.load import change_sampling, load_predictor
 
-    dataset = build_dataset(args.dataset, args.root, args.split, **_options(args.option))
+    dataset = build_dataset(args.dataset, args.root, args.split, **key_values(args.option))
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
     predictor = load_predictor(args.model, device=args.device, precision=args.precision)
     with ImageProgress() as progress:
@@ -78,19 +69,3 @@ def table(scores: dict[str, Any]) -> str:
     if scores["empty_images"]:
         lines.append(f"{scores['empty_images']} image(s) with empty truth and empty mask score 0, as published")
     return "\n".join(lines)
-
-
-def _options(given: Sequence[str]) -> dict[str, Any]:
-    """["fold=1"] -> {"fold": 1}; values are read as YAML."""
-    import yaml
-
-    options = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise ConfigError(f"--option {text}: give KEY=VALUE")
-        try:
-            options[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(f"--option {text}: its value is not YAML") from None
-    return options

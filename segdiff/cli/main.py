@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
         print(f"segdiff: error: no command {name!r}; {hint}", file=sys.stderr)
         return 2
-    return guarded(f"segdiff {name}", lambda: importlib.import_module(f"segdiff.cli.{name}").main(argv[1:]))
+    return guarded(f"segdiff {name}", lambda: importlib.import_module(_module(name)).main(argv[1:]))
 
 
 def guarded(prog: str, call: Callable[[], int | None]) -> int:
@@ -62,6 +62,10 @@ def guarded(prog: str, call: Callable[[], int | None]) -> int:
             raise
         print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, UserError | OSError) else 1
+
+
+def _module(command: str) -> str:
+    return f"segdiff.cli.{command.replace('-', '_')}"
 
 
 def _help() -> str:

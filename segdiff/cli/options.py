@@ -92,3 +92,32 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="windows x chains at a time (default: auto)",
     )
+
+
+def add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    """Which data set: its kind, its folder and its own options (`key_values` reads them)."""
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="monuseg, or folder for your own")
+    parser.add_argument("--root", required=True, metavar="DIR", help="the data set's folder")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the data set, as in conf/dataset/NAME.yaml; may be given several times",
+    )
+
+
+def key_values(given: Sequence[str]) -> dict[str, Any]:
+    """["fold=1"] -> {"fold": 1}; values are read as YAML."""
+    import yaml
+
+    options = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise ConfigError(f"--option {text}: give KEY=VALUE")
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--option {text}: its value is not YAML") from None
+    return options
