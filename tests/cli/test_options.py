@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from segdiff.cli import evaluate, options, predict
+from segdiff.cli import options, predict
 from segdiff.diffusion.sampling import SAMPLERS
 from segdiff.errors import ConfigError
 from segdiff.models.device import PRECISIONS
@@ -62,11 +62,11 @@ def test_choices_are_those_of_the_library():
 
 
 def test_options_of_a_data_set():
-    assert evaluate._options(["fold=1", "cache_dir=null", "objects=none"]) == {
+    assert options.key_values(["fold=1", "cache_dir=null", "objects=none"]) == {
         "fold": 1,
         "cache_dir": None,
         "objects": "none",
     }
     for wrong in ("fold", "=1", "a=[1"):
         with pytest.raises(ConfigError, match="--option"):
-            evaluate._options([wrong])
+            options.key_values([wrong])
