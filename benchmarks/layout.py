@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 
 import torch
-from hydra import compose, initialize_config_dir
 
-from segdiff.cli.train import conf_folder, to_plain
+from segdiff.cli.configs import compose
 from segdiff.diffusion.noise import TrainingDraw
 from segdiff.models.build import build_segmenter
 from segdiff.models.segmenter import DiffusionSegmenter
@@ -54,8 +53,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        config = to_plain(compose("config", overrides=["dataset.root=x", "run.name=x"]))
+    config = compose(["dataset.root=unused"])
     config["model"].pop("init")
     segmenter = build_segmenter(config["model"], config["diffusion"])
     assert isinstance(segmenter, DiffusionSegmenter)

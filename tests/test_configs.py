@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from segdiff.cli.train import conf_folder, to_plain
+from segdiff.cli.configs import compose, conf_folder
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import DATASETS
 from segdiff.data.protocols import get_protocol
@@ -22,9 +21,7 @@ CHOICES = sorted(p.relative_to(conf_folder()).with_suffix("").as_posix() for p i
 
 
 def composed(*overrides):
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        config = compose("config", overrides=["dataset.root=somewhere", "run.name=x", *overrides])
-    return to_plain(config)
+    return compose(["dataset.root=somewhere", *overrides])
 
 
 @pytest.mark.parametrize("choice", CHOICES)

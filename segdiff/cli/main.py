@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "train a model; options are those of conf/, as dataset.root=DIR",
     "predict": "masks, probabilities, uncertainty and overlays of images",
     "evaluate": "Dice and IoU of a model on a data set",
+    "import-official": "make a model folder of a checkpoint of the published code",
 }
 
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segdiff.cli.configs import conf_folder, to_plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-
-def conf_folder() -> Path:
-    """The folder of configurations: in the package once installed, at the top of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,24 +89,3 @@ def _train(config: DictConfig) -> float:
     if hydra_config.mode == RunMode.MULTIRUN:
         folder = Path(hydra_config.runtime.output_dir)
     return float(run_training(plain, folder)["dice"])
-
-
-def to_plain(config: DictConfig) -> dict[str, Any]:
-    """Plain values of a composed configuration.
-
-    Raises:
-        ConfigError: a value that must be given and is not.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    from segdiff.errors import ConfigError
-
-    try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "a value"
-        raise ConfigError(f"{key} must be given, as in {key}=... ({str(error).splitlines()[0]})") from error
-    assert isinstance(plain, dict)
-    plain.pop("experiment", None)
-    return {str(k): v for k, v in plain.items()}

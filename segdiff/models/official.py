@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from segdiff.errors import ConfigError
 from segdiff.models.segdiff import SegDiff, SegDiffConfig
@@ -37,12 +37,21 @@ def from_official(state_dict: Mapping[str, Tensor], num_heads: int = 4) -> SegDi
         ConfigError: the tensors do not make such a network.
     """
     network = SegDiff(config_from_official(state_dict, num_heads))
+    load_official(network, state_dict)
+    return network.eval()
+
+
+def load_official(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Load published tensors into a network of their settings.
+
+    Raises:
+        ConfigError: one is missing, one is too many, or a shape differs; the first is named.
+    """
     try:
         network.load_state_dict(dict(state_dict))
     except RuntimeError as error:
         first = str(error).splitlines()[1:2] or [str(error)]
         raise ConfigError(f"not a published SegDiff checkpoint: {first[0].strip()}") from error
-    return network.eval()
 
 
 def _infer(tensors: Mapping[str, Tensor], num_heads: int) -> SegDiffConfig:

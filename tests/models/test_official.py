@@ -96,17 +96,8 @@ def test_gradients_of_the_published_loss(network, golden):
         assert abs(gradients[name].norm().item() - wanted) <= 1e-3 * wanted + slack, name
 
 
-CHAINS = [
-    "ddpm_clip1_fixedlarge",
-    "ddpm_clip1_fixedsmall",
-    "ddpm_clip0_fixedlarge",
-    "ddpm_clip0_fixedsmall",
-    "ddim_ddim25_eta0_clip1",
-    "ddim_ddim25_eta0_clip0",
-    "ddim_20_eta0.7_clip1",
-    "ddpm_respaced_25_clip0_fixedlarge",
-    "ddpm_rescaled_t_respaced_10_clip1",
-]
+# Step by step; the ends of all nine are compared in tests/workflows/test_import_official.py.
+CHAINS = ["ddim_20_eta0.7_clip1", "ddpm_respaced_25_clip0_fixedlarge", "ddpm_rescaled_t_respaced_10_clip1"]
 
 
 @pytest.mark.parametrize("name", CHAINS)

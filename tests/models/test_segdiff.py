@@ -5,7 +5,7 @@ import pytest
 import torch
 import yaml
 
-from segdiff.cli.train import conf_folder
+from segdiff.cli.configs import conf_folder
 from segdiff.diffusion.noise import NoiseField, normals
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.models.segdiff import SegDiff, SegDiffConfig

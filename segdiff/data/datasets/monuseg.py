@@ -32,7 +32,7 @@ from segdiff.data.polygons import RASTERISER_VERSION, parse_annotations, rasteri
 from segdiff.data.splits import check_split, fold_of
 from segdiff.errors import ConfigError, DataError, MissingError
 
-MPP = 0.25
+MPP, SIDE = 0.25, 1000  # micrometres per pixel, pixels
 FOLDS = 5
 TRAINING, TEST = "MoNuSeg 2018 Training Data", "MoNuSegTestData"
 PUBLISHED = {"train": "Training", "test": "Test"}
