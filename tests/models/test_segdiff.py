@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch.utils.flop_counter import FlopCounterMode
 
 from segdiff.cli.configs import conf_folder
 from segdiff.diffusion.noise import NoiseField, normals
@@ -166,6 +167,28 @@ def test_published_presets_have_the_published_size(name, parameters, tensors, in
     assert network.size_multiple == (32 if "cityscapes" in name else 64)
     assert settings["dropout"] == (0.1 if "vaihingen" in name else 0.0)
     assert network.input_blocks[0][0].weight.numel() == 1_152
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "gigaflops", "in_g"),
+    [
+        ("segdiff_monuseg", 256, 1706.7, 1150.2),
+        ("segdiff_vaihingen", 256, 1141.4, 584.9),
+        ("segdiff_cityscapes", 128, 525.3, 358.2),
+    ],
+)
+def test_operations_of_a_published_step(name, size, gigaflops, in_g):
+    settings = {k: v for k, v in published(name).items() if k not in ("kind", "init")}
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        network = SegDiff(SegDiffConfig(**settings)).eval()
+        features = network.encode(torch.zeros(1, 3, size, size))
+        once = counter.get_total_flops()
+        network(torch.zeros(1, 1, size, size), torch.tensor([50]), features)
+    assert once / 1e9 == pytest.approx(in_g, abs=0.06)
+    assert counter.get_total_flops() / 1e9 == pytest.approx(gigaflops, abs=0.06)
+    if size == 256 and "monuseg" in name:  # 4 windows, 9 chains of 100 steps: G once a window, or in every step
+        step = counter.get_total_flops()
+        assert 3600 * step / (4 * once + 3600 * (step - once)) == pytest.approx(3.06, abs=0.005)
 
 
 def test_published_names_lie_where_the_published_code_has_them():
