@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from segdiff.inference.predictor import Predictor
 
 
-def load(path: Any, device: str = "auto", precision: str = "auto") -> Predictor:
-    """Load a trained model from its folder; see `segdiff.workflows.load.load_predictor`."""
+def load(name: Any, device: str = "auto", precision: str = "auto") -> Predictor:
+    """Load a trained model: its folder, or "owner/name" on the Hugging Face hub; see `segdiff.workflows.load.load_predictor`."""
     from segdiff.workflows.load import load_predictor  # torch takes seconds to import: only when used
 
-    return load_predictor(path, device=device, precision=precision)
+    return load_predictor(name, device=device, precision=precision)

@@ -1,4 +1,4 @@
-"""From a model folder to a `Predictor`, and from a user's wishes to a `Sampling`."""
+"""From a model's name to a `Predictor`, and from a user's wishes to a `Sampling`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segdiff.artifacts.folder import Artifact, load_artifact
+from segdiff.artifacts.folder import Artifact
+from segdiff.artifacts.hub import from_pretrained
 from segdiff.diffusion.sampling import Sampling
 from segdiff.inference.predictor import InferenceSettings, Predictor
 
 
-def load_predictor(path: str | Path, device: str = "auto", precision: str = "auto") -> Predictor:
+def load_predictor(name: str | Path, device: str = "auto", precision: str = "auto") -> Predictor:
     """Load a trained model, ready to predict: `segdiff.load` is this.
 
     Args:
-        path: the model's folder.
+        name: the model's folder, or "owner/name" on the Hugging Face hub (`segdiff.artifacts.hub`).
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
     Raises:
-        MissingError, ArtifactError: no model folder, or one that is refused.
+        MissingError, ArtifactError: no such model, or one that is refused.
         ConfigError: a device or precision that this machine does not have.
     """
-    return predictor_of(load_artifact(path), device, precision)
+    return predictor_of(from_pretrained(name), device, precision)
 
 
 def predictor_of(artifact: Artifact, device: str = "auto", precision: str = "auto") -> Predictor:

@@ -1,0 +1,88 @@
+"""Models by name: a folder here, or a repository of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from segdiff.artifacts.folder import CARD, CONFIG, WEIGHTS, Artifact, load_artifact, save_artifact
+from segdiff.errors import ArtifactError, MissingError
+
+FILES = [WEIGHTS, CONFIG, CARD]  # all that is ever fetched: nothing else of a repository is looked at
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def from_pretrained(name: str | Path, revision: str | None = None) -> Artifact:
+    """Load a trained model by the name of its folder or of its repository.
+
+    Args:
+        name: a model folder; or "owner/name" on the Hugging Face hub, which is fetched once and kept in the hub's own
+            cache. With `HF_HUB_OFFLINE=1` in the environment only the cache is asked.
+        revision: branch, tag or commit of the repository.
+    Raises:
+        MissingError: there is neither such a folder nor such a repository, or it cannot be reached.
+        ArtifactError: it is there and is refused, see `load_artifact`.
+    """
+    return load_artifact(locate(name, revision))
+
+
+def save_pretrained(artifact: Artifact, folder: str | Path) -> Path:
+    """Write the model folder: `save_artifact` by the name that users of the hub know."""
+    return save_artifact(artifact, folder)
+
+
+def push_to_hub(folder: str | Path, repository: str, *, private: bool = False, token: str | None = None) -> str:
+    """Upload a model folder to the Hugging Face hub; the repository is made if it is not there.
+
+    Args:
+        folder: of a model; it is loaded first, so that nothing broken is published.
+        repository: "owner/name".
+        private: when the repository is made: only its owner sees it.
+        token: of the hub; None: the one that `hf auth login` or `HF_TOKEN` gave.
+    Returns:
+        The address of the commit.
+    Raises:
+        MissingError, ArtifactError: not a model folder that can be loaded.
+        ArtifactError: a name that cannot be, or the hub refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    if not REPOSITORY.fullmatch(repository):
+        raise ArtifactError(f"repository {repository!r}: it is written owner/name")
+    load_artifact(folder)
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repository, folder_path=folder, allow_patterns=FILES, commit_message="Upload a segdiff model"
+        )
+    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
+        raise ArtifactError(f"{repository} was not uploaded: {_first_line(error)} (hf auth login?)") from error
+    return str(commit.commit_url)
+
+
+def locate(name: str | Path, revision: str | None = None) -> Path:
+    """The folder of a model; one of the hub is fetched. Arguments and errors as `from_pretrained`."""
+    path = Path(name).expanduser()
+    # A name whose first part is a folder here is meant as a path: a slip in it is not sent to the hub.
+    if path.exists() or not REPOSITORY.fullmatch(str(name)) or path.parent.is_dir():
+        if not path.is_dir():
+            raise MissingError(f"no model folder {path}")
+        return path
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(name), revision=revision, allow_patterns=FILES, library_name="segdiff"))
+    except LocalEntryNotFoundError as error:
+        raise MissingError(
+            f"no model folder {name}, and the hub was not asked (offline) or not reached; it is not in its cache"
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise MissingError(f"no model folder {name}, and none on the hub: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
