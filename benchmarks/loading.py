@@ -67,7 +67,7 @@ def main() -> None:
         speeds = []
         for repeat in range(options.repeats):
             dataset = dataset_from_config(config, "train")
-            samples = TrainingSamples(dataset, fixed, augment, seed=repeat, resize=protocol.resize)
+            samples = TrainingSamples(dataset, fixed, augment, seed=repeat, prepare=protocol.as_seen)
             speeds.append(samples_per_second(samples, options.batch_size, options.steps, workers))
         middle = statistics.median(speeds)
         print(f"{name:12s} workers={workers}  {middle:6.0f} samples/s  ({min(speeds):.0f} to {max(speeds):.0f})")

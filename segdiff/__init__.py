@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def load(name: Any, device: str = "auto", precision: str = "auto") -> Predictor:
-    """Load a trained model: its folder, or "owner/name" on the Hugging Face hub; see `segdiff.workflows.load.load_predictor`."""
+    """Load a trained model by its folder, or by its name on a hub; see `segdiff.workflows.load.load_predictor`."""
     from segdiff.workflows.load import load_predictor  # torch takes seconds to import: only when used
 
     return load_predictor(name, device=device, precision=precision)

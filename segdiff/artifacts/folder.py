@@ -25,7 +25,7 @@ from segdiff.settings import read_settings
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "training")
-INFERENCE_KEYS = ("window", "overlap", "weights", "threshold")
+INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid")
 SCALE_KEYS = ("mpp", "object_diameter_px")
 
 
@@ -37,7 +37,8 @@ class Artifact:
         segmenter: with its weights.
         model, diffusion: the configuration it was built from (`segdiff.models.build`).
         normalisation, sampling: as trained, and the defaults of prediction.
-        inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold.
+        inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold, grid
+            (height, width that pictures are resized to, or null).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
         training: what is worth telling of its training; for the model card, never read by code.
         identity: name and hash of the weights and settings; empty until saved or loaded.
@@ -172,7 +173,7 @@ def _check_keys(found: Any, known: tuple[str, ...], prefix: str, path: Path) -> 
         if key not in known:
             raise ArtifactError(f"{path}: {prefix}{key} is not known; known: {', '.join(known)}")
     for key in known:
-        if key not in found and key != "training":
+        if key not in found and key not in ("training", "grid"):
             raise ArtifactError(f"{path}: {prefix}{key} is missing")
 
 

@@ -28,9 +28,9 @@ def main(argv: Sequence[str]) -> int:
 
     from segdiff.cli.progress import ImageProgress
     from segdiff.data.datasets import build_dataset
-    from segdiff.data.protocols import get_protocol
+    from segdiff.data.protocols import default_protocol, get_protocol
     from segdiff.data.writers import write_json
-    from segdiff.workflows.evaluate import default_protocol, evaluate
+    from segdiff.workflows.evaluate import evaluate
     from segdiff.workflows.load import change_sampling, load_predictor
 
     dataset = build_dataset(args.dataset, args.root, args.split, **key_values(args.option))

@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.protocols import resize_sample
 from segdiff.errors import ConfigError, ShapeError, UserError
 
 Normalise = Callable[[np.ndarray], np.ndarray]
@@ -38,7 +37,7 @@ class TrainingSamples:
             to each whole image, as in inference, and what that returns normalises the augmented crop.
         augment: (image, mask (M, H, W), seed) to (image, mask).
         seed: 0 or more.
-        resize: (height, width) of all images before augmentation; None: as they are.
+        prepare: what is done to each sample before augmentation, as `Protocol.as_seen`; None: nothing.
         cache_mb: memory for decoded images in each process; 0 reads every time.
     """
 
@@ -48,7 +47,7 @@ class TrainingSamples:
         normalise: Normalise,
         augment: Augment,
         seed: int,
-        resize: tuple[int, int] | None = None,
+        prepare: Callable[[Sample], Sample] | None = None,
         cache_mb: float = 1024,
     ) -> None:
         if seed < 0:
@@ -57,7 +56,7 @@ class TrainingSamples:
         self.normalise = normalise
         self.augment = augment
         self.seed = seed
-        self.resize = None if resize is None else (int(resize[0]), int(resize[1]))
+        self.prepare = prepare
         self._cache_bytes = self._room = cache_mb * _MEGABYTE
         self._kept: dict[int, tuple[Sample, Normalise]] = {}
         self._order: tuple[int, np.ndarray] | None = None
@@ -87,13 +86,13 @@ class TrainingSamples:
         return int(self._order[1][place])
 
     def _sample(self, index: int) -> tuple[Sample, Normalise]:
-        """The whole image, resized, and its normalisation; read once while there is room to keep it."""
+        """The whole image, prepared, and its normalisation; read once while there is room to keep it."""
         if index in self._kept:
             return self._kept[index]
         sample = self.dataset[index]
         sample = Sample(sample.name, sample.image, sample.mask)  # instances are not trained on
-        if self.resize is not None:
-            sample = resize_sample(sample, self.resize)
+        if self.prepare is not None:
+            sample = self.prepare(sample)
         fit = getattr(self.normalise, "fit", None)
         entry = sample, self.normalise if fit is None else fit(sample.image)
         size = sample.image.nbytes + sample.mask.nbytes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from segdiff.data.datasets.base import Sample
+from segdiff.data.resize import interpolate, resize_image, resize_truth
 from segdiff.errors import ConfigError
 
 
@@ -15,24 +14,39 @@ class Protocol:
     """How images reach a model and how its masks are scored.
 
     Attributes:
-        name: as in `PROTOCOLS`.
+        name: "paper" or "native".
         resize: (height, width) that image and truth are resized to before anything else; None: as they are.
+        grid: (height, width) that the network sees after that, the picture being resized bilinearly without
+            averaging and each chain's soft mask coming back to the truth's size; None: the model's own setting.
         window: side of the windows in pixels; None: the model's own setting.
         overlap: of neighbouring windows, as a share of the window; None: the model's own setting.
         adapt_scale: whether the predictor may resize the image to the model's micrometres per pixel.
-        kinds: the data sets it is defined for; None: any.
+        metrics: names of the scores that are given unless others are asked for (`segdiff.metrics`).
     """
 
     name: str
     resize: tuple[int, int] | None = None
+    grid: tuple[int, int] | None = None
     window: int | None = None
     overlap: float | None = None
     adapt_scale: bool = True
-    kinds: tuple[str, ...] | None = None
+    metrics: tuple[str, ...] = ("dice", "iou")
 
     def prepare(self, sample: Sample) -> Sample:
-        """The sample as the protocol shows it to the model and scores it."""
+        """The sample as the protocol shows it to the predictor and scores it."""
         return sample if self.resize is None else resize_sample(sample, self.resize)
+
+    def as_seen(self, sample: Sample) -> Sample:
+        """The sample as the network sees it: what training begins with."""
+        sample = self.prepare(sample)
+        if self.grid is None or sample.image.shape[:2] == self.grid:
+            return sample
+        return Sample(
+            sample.name,
+            interpolate(sample.image, self.grid, antialias=False),
+            resize_truth(sample.mask, self.grid),
+            None if sample.instances is None else resize_truth(sample.instances, self.grid),
+        )
 
     def mpp(self, mpp: float | None, height: int) -> float | None:
         """Micrometres per pixel after `prepare` of an image of that height; None stays None."""
@@ -41,11 +55,23 @@ class Protocol:
         return mpp * height / self.resize[0]
 
 
-PROTOCOLS = {
-    # As published for MoNuSeg: 512 x 512, four windows side by side.
-    "paper": Protocol("paper", (512, 512), window=256, overlap=0.0, adapt_scale=False, kinds=("monuseg",)),
-    # The images as they are.
-    "native": Protocol("native"),
+# The images as they are: any data set.
+NATIVE = Protocol("native")
+# As published, by the kind of the data set; own code can add its own.
+PAPER = {
+    # 512 x 512, four windows side by side.
+    "monuseg": Protocol("paper", resize=(512, 512), window=256, overlap=0.0, adapt_scale=False),
+    # One window; the four scores of the published table.
+    "vaihingen": Protocol(
+        "paper",
+        resize=(256, 256),
+        window=256,
+        overlap=0.0,
+        adapt_scale=False,
+        metrics=("dice", "iou", "wcov_published", "fbound_published"),
+    ),
+    # Crops of any size are seen at 128 x 128 and scored at their own size.
+    "cityscapes": Protocol("paper", grid=(128, 128), window=128, overlap=0.0, adapt_scale=False),
 }
 
 
@@ -55,14 +81,18 @@ def get_protocol(name: str, kind: str) -> Protocol:
     Raises:
         ConfigError: no such protocol, or it is not defined for this kind.
     """
-    if name not in PROTOCOLS:
-        raise ConfigError(f"no protocol {name!r}; there are {', '.join(sorted(PROTOCOLS))}")
-    protocol = PROTOCOLS[name]
-    if protocol.kinds is not None and kind not in protocol.kinds:
-        raise ConfigError(
-            f"protocol {name!r} is defined for {', '.join(protocol.kinds)}, not for {kind}: take 'native'"
-        )
-    return protocol
+    if name == "native":
+        return NATIVE
+    if name != "paper":
+        raise ConfigError(f"no protocol {name!r}; there are native, paper")
+    if kind not in PAPER:
+        raise ConfigError(f"protocol 'paper' is defined for {', '.join(PAPER)}, not for {kind}: take 'native'")
+    return PAPER[kind]
+
+
+def default_protocol(kind: str) -> str:
+    """The name of the protocol made for data sets of that kind: "paper" where there is one."""
+    return "paper" if kind in PAPER else "native"
 
 
 def resize_sample(sample: Sample, size: tuple[int, int]) -> Sample:
@@ -70,36 +100,6 @@ def resize_sample(sample: Sample, size: tuple[int, int]) -> Sample:
     return Sample(
         sample.name,
         resize_image(sample.image, size),
-        _resize_planes(sample.mask, size),
-        None if sample.instances is None else _resize_planes(sample.instances, size),
+        resize_truth(sample.mask, size),
+        None if sample.instances is None else resize_truth(sample.instances, size),
     )
-
-
-def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize (H, W, 3) to (*size, 3) by Pillow's BILINEAR; uint8 stays uint8, floats stay floats."""
-    from PIL import Image
-
-    if image.shape[:2] == size:
-        return image
-    height, width = size
-    if image.dtype == np.uint8:
-        return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-    planes = []
-    for plane in np.moveaxis(image, 2, 0):  # Pillow has one channel of floats at most
-        picture = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
-        planes.append(np.array(picture.resize((width, height), Image.Resampling.BILINEAR)))
-    return np.stack(planes, axis=2)
-
-
-def _resize_planes(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize the last two axes by Pillow's NEAREST; uint8 or int32."""
-    from PIL import Image
-
-    height, width = size
-    if array.shape[-2:] == size:
-        return array
-    planes = []
-    for plane in array.reshape(-1, *array.shape[-2:]):
-        picture = Image.fromarray(np.ascontiguousarray(plane))
-        planes.append(np.array(picture.resize((width, height), Image.Resampling.NEAREST)))
-    return np.stack(planes).reshape(*array.shape[:-2], *size)

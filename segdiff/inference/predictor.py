@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ class InferenceSettings:
         overlap: least share of a window that its neighbour covers too, 0 <= overlap < 1.
         weights: "gaussian" or "constant", of a window's pixels where windows overlap.
         threshold: a pixel is object where its probability is above it.
+        grid: (height, width) that every picture is resized to, whatever its size and shape, as the published
+            Cityscapes models see their crops; None: pictures keep their size, or follow the scale.
     Raises:
         ConfigError: a value outside those.
     """
@@ -43,8 +45,11 @@ class InferenceSettings:
     overlap: float = 0.25
     weights: str = "gaussian"
     threshold: float = 0.5
+    grid: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        if self.grid is not None:
+            object.__setattr__(self, "grid", check_grid(self.grid))
         weights_named(self.weights)
         window_starts(1, 1 if self.window is None else self.window, self.overlap)
         check_threshold(self.threshold)
@@ -55,6 +60,13 @@ def check_threshold(threshold: float) -> float:
     if not 0 <= threshold <= 1:
         raise ConfigError(f"threshold={threshold}: probabilities lie between 0 and 1")
     return threshold
+
+
+def check_grid(grid: Sequence[int]) -> tuple[int, int]:
+    """(height, width) as a tuple. ConfigError unless it is two numbers of 1 or more."""
+    if len(grid) != 2 or min(grid) < 1:
+        raise ConfigError(f"grid={list(grid)}: height and width in pixels are needed")
+    return grid[0], grid[1]
 
 
 class Predictor:
@@ -106,6 +118,7 @@ class Predictor:
         mpp: float | None = None,
         scale: float | None = None,
         windows: tuple[int | None, float] | None = None,
+        grid: tuple[int, int] | None = None,
         progress: Progress | None = None,
         allocate: Callable[[tuple[int, ...]], Any] | None = None,
     ) -> Prediction:
@@ -121,7 +134,7 @@ class Predictor:
             keep_chains: also give every chain; memory grows with their number.
             mpp: micrometres per pixel of this image, for a model that knows its own.
             scale: instead of mpp: factor from the image's grid to the model's.
-            windows: (window, overlap) instead of those of the inference settings.
+            windows, grid: (window, overlap) and grid instead of those of the inference settings.
             progress: called with (done, total), in chains times windows.
             allocate: makes the arrays of the result: a shape to float32 zeros that take slices (numpy.zeros,
                 or a memory map for what does not fit memory).
@@ -136,7 +149,7 @@ class Predictor:
         window, overlap = windows or (self.inference.window, self.inference.overlap)
 
         source = Source(array, self.segmenter.image_channels)
-        grids = Grids.at_scale(source.height, source.width, self.scale_factor(mpp, scale))
+        grids = self._grids(source, mpp, scale, grid)
         view = source if grids.same else source.resized(grids)
         multiple = self.segmenter.size_multiple
         if window is None:
@@ -175,17 +188,29 @@ class Predictor:
             chains=np.stack(others[1 if several else 0 :]) if keep_chains else None,
         )
 
+    def _grids(self, source: Source, mpp: float | None, scale: float | None, grid: tuple[int, int] | None) -> Grids:
+        factor = self.scale_factor(mpp, scale)
+        grid = self.inference.grid if grid is None else check_grid(grid)
+        if grid is None:
+            return Grids.at_scale(source.height, source.width, factor)
+        # As published: without averaging, and without a look at the picture's proportions.
+        return Grids((source.height, source.width), grid, antialias=False)
+
     def scale_factor(self, mpp: float | None = None, scale: float | None = None) -> float:
         """The factor from an image's grid to the model's: 1 where nothing is known.
 
         Raises:
-            ConfigError: both are given, one is not positive, or mpp is given and the model has none.
+            ConfigError: both are given, one is not positive, mpp is given and the model has none, or the
+                model resizes every picture to one grid.
         """
         if mpp is not None and scale is not None:
             raise ConfigError("give mpp or scale, not both")
         for name, value in (("mpp", mpp), ("scale", scale)):
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name}={value}: it must be a positive number")
+        if self.inference.grid is not None and (mpp is not None or scale is not None):
+            seen = " x ".join(map(str, self.inference.grid))
+            raise ConfigError(f"this model sees every picture at {seen}: mpp and scale do not apply")
         own = self.scale.get("mpp")
         if mpp is not None and own is None:
             raise ConfigError(f"mpp={mpp}: this model does not know its own; give scale (--scale) instead")

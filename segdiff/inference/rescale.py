@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from segdiff.data.resize import interpolate
 from segdiff.inference.windows import Window
 
 
@@ -23,10 +23,12 @@ class Grids:
     Args:
         image: (height, width) of the picture as handed in.
         model: (height, width) of what the model sees.
+        antialias: average where the picture shrinks on its way to the model.
     """
 
     image: tuple[int, int]
     model: tuple[int, int]
+    antialias: bool = True
 
     @classmethod
     def at_scale(cls, height: int, width: int, scale: float) -> Grids:
@@ -38,10 +40,8 @@ class Grids:
         return self.image == self.model
 
     def to_model(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
-        """(H, W, C) of the image's grid to float32 on the model's: bilinear, averaging where it shrinks."""
-        planes = torch.from_numpy(np.moveaxis(image, 2, 0).astype(np.float32))[None]
-        resized = torch.nn.functional.interpolate(planes, self.model, mode="bilinear", antialias=True)
-        return np.ascontiguousarray(np.moveaxis(resized[0].numpy(), 0, 2))
+        """(H, W, C) of the image's grid to float32 on the model's, bilinearly."""
+        return interpolate(image, self.model, self.antialias)
 
     def place(self, window: Window) -> Window:
         """The pixels of the image whose centres lie in a window of the model's grid; it may be empty."""

@@ -85,7 +85,7 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
     if (segmenter.image_channels, segmenter.mask_channels) != (3, 1):
         raise ConfigError("model.image_channels and model.mask_channels must be 3 and 1: the data sets have those")
     _open_folder(folder, config)
-    samples = TrainingSamples(train, normalisation, augment, seed, protocol.resize)
+    samples = TrainingSamples(train, normalisation, augment, seed, protocol.as_seen)
 
     scale = _scale(train, protocol)
 
@@ -220,7 +220,7 @@ def _validation_split(data: Mapping[str, Any], say: Callable[[str], None]) -> Da
 def _scale(train: Dataset, protocol: Protocol) -> dict[str, float | None]:
     """Micrometres per pixel and the median object diameter, as the model saw them."""
     first = train[0]
-    diameter = object_diameter(protocol.prepare(train[i]) for i in range(len(train)))
+    diameter = object_diameter(protocol.as_seen(train[i]) for i in range(len(train)))
     mpp = protocol.mpp(train.mpp, first.image.shape[0])
     return {
         "mpp": None if mpp is None else round(mpp, 6),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.protocols import PROTOCOLS, Protocol
+from segdiff.data.protocols import Protocol
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.inference.prediction import Prediction
@@ -85,6 +85,7 @@ def evaluate(
             batch_size=batch_size,
             mpp=_mpp(predictor, dataset, protocol, sample),
             windows=windows,
+            grid=protocol.grid,
             progress=report,
         )
         scores = score(prediction.mask, shown.mask)
@@ -105,12 +106,6 @@ def evaluate(
         "windows": {"window": windows[0], "overlap": windows[1]},
         "per_image": rows,
     }
-
-
-def default_protocol(kind: str) -> str:
-    """The name of the protocol made for data sets of that kind; "native" where there is none."""
-    made_for = (name for name, protocol in PROTOCOLS.items() if kind in (protocol.kinds or ()))
-    return next(made_for, "native")
 
 
 def score(mask: NDArray[np.bool_], truth: NDArray[np.uint8]) -> dict[str, Any]:
@@ -144,6 +139,6 @@ def _windows(predictor: Predictor, protocol: Protocol) -> tuple[int | None, floa
 
 def _mpp(predictor: Predictor, dataset: Dataset, protocol: Protocol, sample: Sample) -> float | None:
     """Micrometres per pixel to tell the predictor: None where protocol or model have no use for them."""
-    if not protocol.adapt_scale or predictor.scale.get("mpp") is None:
+    if not protocol.adapt_scale or predictor.inference.grid is not None or predictor.scale.get("mpp") is None:
         return None
     return protocol.mpp(dataset.mpp, sample.image.shape[0])

@@ -13,6 +13,7 @@ import torch
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.loader import TrainingSamples, batches, object_diameter
+from segdiff.data.protocols import resize_sample
 from segdiff.errors import ConfigError, DataError, ShapeError
 from segdiff.models.normalisation import Normalisation
 
@@ -117,7 +118,11 @@ def test_images_are_read_once_while_there_is_room():
 def test_resizing_comes_before_the_crop():
     crops = []
     samples = TrainingSamples(
-        Made(1), as_float, lambda i, m, s: (crops.append(i.shape), (i, m))[1], seed=0, resize=(32, 24)
+        Made(1),
+        as_float,
+        lambda i, m, s: (crops.append(i.shape), (i, m))[1],
+        seed=0,
+        prepare=lambda sample: resize_sample(sample, (32, 24)),
     )
     assert samples[0]["image"].shape == (3, 32, 24)
     assert crops == [(32, 24, 3)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from segdiff.data.datasets.base import Sample
-from segdiff.data.protocols import PROTOCOLS, get_protocol, resize_image
+from segdiff.data.protocols import NATIVE, PAPER, default_protocol, get_protocol
+from segdiff.data.resize import interpolate, resize_image
 from segdiff.errors import ConfigError, DataError
 
 
@@ -24,7 +26,7 @@ def sample() -> Sample:
 
 
 def test_paper_resizes_as_published(sample):
-    paper = PROTOCOLS["paper"]
+    paper = PAPER["monuseg"]
     assert (paper.window, paper.overlap, paper.adapt_scale) == (256, 0.0, False)
     prepared = paper.prepare(sample)
     bilinear = Image.fromarray(sample.image).resize((512, 512), Image.Resampling.BILINEAR)
@@ -37,13 +39,13 @@ def test_paper_resizes_as_published(sample):
 
 
 def test_native_changes_nothing(sample):
-    assert PROTOCOLS["native"].prepare(sample) is sample
-    assert PROTOCOLS["native"].mpp(0.25, 1000) == 0.25
+    assert NATIVE.prepare(sample) is sample
+    assert NATIVE.mpp(0.25, 1000) == 0.25
 
 
 def test_micrometres_per_pixel_follow_the_resizing():
-    assert PROTOCOLS["paper"].mpp(0.25, 1000) == 0.25 * 1000 / 512
-    assert PROTOCOLS["paper"].mpp(None, 1000) is None
+    assert PAPER["monuseg"].mpp(0.25, 1000) == 0.25 * 1000 / 512
+    assert PAPER["monuseg"].mpp(None, 1000) is None
 
 
 def test_floats_are_resized_like_bytes_to_rounding(sample):
@@ -56,10 +58,32 @@ def test_floats_are_resized_like_bytes_to_rounding(sample):
 def test_paper_is_only_for_its_data_set():
     assert get_protocol("paper", "monuseg").name == "paper"
     assert get_protocol("native", "folder").name == "native"
-    with pytest.raises(ConfigError, match="for monuseg, not for folder"):
+    with pytest.raises(ConfigError, match="for monuseg, vaihingen, cityscapes, not for folder"):
         get_protocol("paper", "folder")
     with pytest.raises(ConfigError, match="there are native, paper"):
         get_protocol("papre", "monuseg")
+
+
+def test_default_is_the_protocol_made_for_the_data():
+    assert [default_protocol(kind) for kind in ("monuseg", "cityscapes", "folder")] == ["paper", "paper", "native"]
+
+
+def test_a_grid_changes_what_the_network_sees_and_not_what_is_scored(sample):
+    paper = PAPER["cityscapes"]
+    assert paper.prepare(sample) is sample
+    seen = paper.as_seen(sample)
+    planes = torch.from_numpy(sample.image.astype(np.float32)).permute(2, 0, 1)[None]
+    expected = torch.nn.functional.interpolate(planes, (128, 128), mode="bilinear")[0].permute(1, 2, 0)
+    np.testing.assert_array_equal(seen.image, expected.numpy())
+    assert seen.mask.shape == (1, 1, 128, 128) and seen.instances.shape == (128, 128)
+    np.testing.assert_array_equal(seen.instances > 9, seen.mask[0, 0] > 0)
+    assert NATIVE.as_seen(sample) is sample
+
+
+def test_without_averaging_fine_stripes_stay():
+    stripes = np.tile([0.0, 0.0, 255.0, 0.0], 10)[None, :, None] * np.ones((40, 1, 1))
+    assert interpolate(stripes, (40, 10), antialias=True).max() < 255 / 2
+    assert interpolate(stripes, (40, 10), antialias=False).max() == 255 / 2  # between two columns, seen nothing else
 
 
 def test_a_sample_whose_parts_differ_in_size_is_refused():

@@ -11,6 +11,8 @@ from fakes import make_predictor, noisy, picture
 from segdiff.diffusion.noise import NoiseField, image_key
 from segdiff.errors import ConfigError, UserError
 from segdiff.inference.predictor import InferenceSettings
+from segdiff.inference.rescale import Grids
+from segdiff.inference.windows import Window
 from segdiff.metrics import dice, iou
 
 SIZES = [(75, 90), (32, 32), (33, 100), (20, 90), (90, 9), (1, 1), (7, 5)]
@@ -307,3 +309,44 @@ def test_impossible_settings_are_refused():
             InferenceSettings(**settings)
     with pytest.raises(ConfigError, match="batch_size"):
         make_predictor().predict(picture(), batch_size=0)
+
+
+@pytest.mark.parametrize("name", ["same_size", "resize_up", "resize_down", "ties_and_clipping"])
+def test_published_votes_on_a_grid_give_the_published_mask(name, shared_data):
+    """The crop is seen at one size; each vote comes back to the truth's, is clamped, and the nine are averaged."""
+    folder = shared_data / "golden" / "aggregate"
+    with np.load(folder / "votes.npz") as votes:
+        samples, truth, expected = (votes[f"{name}__{what}"] for what in ("samples", "gt", "mask"))
+    truth, expected = (array.reshape(array.shape[-2:]) for array in (truth, expected))
+
+    def replay(image, noise, chain):
+        return (torch.from_numpy(samples[chain])[None] + 1) / 2
+
+    grid = samples.shape[-2:]
+    predictor = make_predictor(replay, chains=9, window=max(grid), overlap=0.0, size_multiple=1)
+    got = predictor.predict(np.zeros((*truth.shape, 3), np.uint8), grid=grid).mask
+    assert np.array_equal(got, expected != 0)
+    scores = json.loads((folder / "expected.json").read_text())[name]
+    assert dice(got, truth) == pytest.approx(scores["f1"], abs=1e-9)
+    assert iou(got, truth) == pytest.approx(scores["iou"], abs=1e-9)
+
+
+def test_a_model_with_a_grid_sees_every_picture_at_its_size():
+    sizes = []
+
+    def note(image, noise, chain):
+        sizes.append(tuple(image.shape[-2:]))
+        return image[:, :1]
+
+    predictor = make_predictor(note, grid=(16, 24), window=32)
+    image = picture(50, 31)
+    prediction = predictor.predict(image)
+    assert prediction.probability.shape == (50, 31) and set(sizes) == {(32, 32)}  # a window, padded
+    whole = Grids((50, 31), (16, 24), antialias=False)
+    seen = whole.to_model(image)[..., 0] / 255
+    np.testing.assert_allclose(prediction.probability, whole.to_image(seen, Window(0, 0, 16, 24)), atol=1e-6)
+    for wrong in ({"mpp": 0.5}, {"scale": 2.0}):
+        with pytest.raises(ConfigError, match="sees every picture at 16 x 24"):
+            predictor.predict(image, **wrong)
+    with pytest.raises(ConfigError, match="grid"):
+        predictor.predict(image, grid=(0, 4))

@@ -7,12 +7,10 @@ import pytest
 from fakes import make_predictor, noisy, picture
 
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.protocols import PROTOCOLS, Protocol
+from segdiff.data.protocols import NATIVE, Protocol
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.metrics import dice, iou
-from segdiff.workflows.evaluate import default_protocol, evaluate, score
-
-NATIVE = PROTOCOLS["native"]
+from segdiff.workflows.evaluate import evaluate, score
 
 
 class Made(Dataset):
@@ -140,7 +138,3 @@ def test_progress():
     evaluate(make_predictor(), data, NATIVE, progress=lambda *at: told.append(at))
     assert told[0] == (0, 2, "a") and told[-1] == (2, 2, "b")
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
-
-
-def test_default_protocols():
-    assert default_protocol("monuseg") == "paper" and default_protocol("folder") == "native"
