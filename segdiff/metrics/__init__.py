@@ -1,5 +1,23 @@
 """Scores of arrays."""
 
-from segdiff.metrics.overlap import dice, iou
+from segdiff.metrics.boundary import boundary_f, hausdorff_95, surface_dice
+from segdiff.metrics.intervals import bootstrap_interval
+from segdiff.metrics.overlap import dice, iou, precision, recall
+from segdiff.metrics.published import fbound_published, wcov_published
+from segdiff.metrics.table import METRICS, Metric, Scoring
 
-__all__ = ["dice", "iou"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Scoring",
+    "bootstrap_interval",
+    "boundary_f",
+    "dice",
+    "fbound_published",
+    "hausdorff_95",
+    "iou",
+    "precision",
+    "recall",
+    "surface_dice",
+    "wcov_published",
+]

@@ -1,17 +1,14 @@
-"""Overlap of two binary masks."""
+"""Overlap of two binary masks: their foregrounds, the non-zero pixels."""
 
 from __future__ import annotations
 
-from typing import Any
+from numpy.typing import ArrayLike
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from segdiff.errors import ShapeError
+from segdiff.metrics.masks import pair
 
 
 def dice(pred: ArrayLike, target: ArrayLike) -> float:
-    """2 TP / (2 TP + FP + FN) of the foreground (non-zero pixels), which is also F1.
+    """2 TP / (2 TP + FP + FN), which is also F1.
 
     Args:
         pred, target: binary arrays of the same shape.
@@ -26,15 +23,25 @@ def dice(pred: ArrayLike, target: ArrayLike) -> float:
 
 
 def iou(pred: ArrayLike, target: ArrayLike) -> float:
-    """TP / (TP + FP + FN) of the foreground (Jaccard index); arguments, empty masks and errors as `dice`."""
+    """TP / (TP + FP + FN) (Jaccard index); arguments, empty masks and errors as `dice`."""
     inside, pred_area, target_area = _areas(pred, target)
     union = pred_area + target_area - inside
     return inside / union if union else 0.0
 
 
+def precision(pred: ArrayLike, target: ArrayLike) -> float:
+    """TP / (TP + FP): the share of the prediction that is right; 0 where nothing is predicted. Else as `dice`."""
+    inside, pred_area, _ = _areas(pred, target)
+    return inside / pred_area if pred_area else 0.0
+
+
+def recall(pred: ArrayLike, target: ArrayLike) -> float:
+    """TP / (TP + FN): the share of the target that is found; 0 where there is nothing to find. Else as `dice`."""
+    inside, _, target_area = _areas(pred, target)
+    return inside / target_area if target_area else 0.0
+
+
 def _areas(pred: ArrayLike, target: ArrayLike) -> tuple[int, int, int]:
-    p: NDArray[Any] = np.asarray(pred) != 0
-    t: NDArray[Any] = np.asarray(target) != 0
-    if p.shape != t.shape:
-        raise ShapeError(f"prediction {p.shape} and target {t.shape} differ in shape")
-    return int(np.count_nonzero(p & t)), int(np.count_nonzero(p)), int(np.count_nonzero(t))
+    """Pixels of both, of the prediction, of the target."""
+    p, t = pair(pred, target)
+    return int((p & t).sum()), int(p.sum()), int(t.sum())

@@ -1,0 +1,135 @@
+"""All metrics by name: one table, to which a user's own code may add."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+
+from segdiff.errors import ConfigError
+from segdiff.metrics.boundary import boundary_f, hausdorff_95, surface_dice
+from segdiff.metrics.overlap import dice, iou, precision, recall
+from segdiff.metrics.published import fbound_published, wcov_published
+
+UNITS = ("px", "um")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of a mask.
+
+    Attributes:
+        function: (pred, target, ...) to a float; nan where it has no value.
+        higher_is_better: what is good.
+        tolerance: whether it takes `tolerance` and `spacing`.
+        distance: whether it takes `spacing` and gives a length.
+    """
+
+    function: Callable[..., float]
+    higher_is_better: bool = True
+    tolerance: bool = False
+    distance: bool = False
+
+
+METRICS = {
+    "dice": Metric(dice),
+    "iou": Metric(iou),
+    "precision": Metric(precision),
+    "recall": Metric(recall),
+    "boundary_f": Metric(boundary_f, tolerance=True),
+    "surface_dice": Metric(surface_dice, tolerance=True),
+    "hausdorff_95": Metric(hausdorff_95, higher_is_better=False, distance=True),
+    "wcov_published": Metric(wcov_published),
+    "fbound_published": Metric(fbound_published),
+}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which metrics, and how lengths are measured.
+
+    Args:
+        names: keys of `METRICS`.
+        tolerance: of boundaries, in `unit`.
+        unit: of the tolerance and of all distances: "px" (pixels) or "um" (micrometres).
+    Raises:
+        ConfigError: a name or unit that is not known, none or one twice, or a tolerance that cannot be.
+    """
+
+    names: tuple[str, ...] = ("dice", "iou")
+    tolerance: float = 2.0
+    unit: str = "px"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        for name in self.names:
+            if name not in METRICS:
+                close = difflib.get_close_matches(name, METRICS, n=1)
+                hint = f"did you mean {close[0]}? There are" if close else "there are"
+                raise ConfigError(f"no metric {name!r}; {hint} {', '.join(METRICS)}")
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ConfigError(f"metrics={','.join(self.names)}: give each name once, and one at least")
+        if self.unit not in UNITS:
+            raise ConfigError(f"unit {self.unit!r} is not known; known: {', '.join(UNITS)}")
+        if not 0 <= self.tolerance < float("inf"):
+            raise ConfigError(f"tolerance={self.tolerance}: it must be 0 or more")
+
+    @property
+    def measures_length(self) -> bool:
+        """Whether tolerance and unit matter to any of the metrics."""
+        return any(METRICS[name].tolerance or METRICS[name].distance for name in self.names)
+
+    def check(self, mpp: float | None) -> None:
+        """Raise ConfigError where micrometres are asked for and those of a pixel are not known."""
+        if self.measures_length and self.unit == "um" and mpp is None:
+            raise ConfigError("a tolerance in um needs the micrometres of a pixel, which are not known: give it in px")
+
+    def __call__(self, pred: ArrayLike, target: ArrayLike, mpp: float | None = None) -> dict[str, float]:
+        """The scores of a mask (H, W) by name.
+
+        mpp: micrometres per pixel, needed for the unit "um" only.
+
+        Raises:
+            ShapeError: the masks do not fit. ConfigError: as `check`.
+        """
+        self.check(mpp)
+        spacing = mpp if self.unit == "um" and mpp is not None else 1.0
+        scores = {}
+        for name in self.names:
+            metric = METRICS[name]
+            options: dict[str, float] = {}
+            if metric.tolerance or metric.distance:
+                options["spacing"] = spacing
+            if metric.tolerance:
+                options["tolerance"] = self.tolerance
+            scores[name] = float(metric.function(pred, target, **options))
+        return scores
+
+
+def parse_metrics(text: str) -> tuple[str, ...]:
+    """ "dice,iou" to names; "all" to all of them."""
+    return tuple(METRICS) if text == "all" else tuple(name.strip() for name in text.split(","))
+
+
+def parse_tolerance(text: str) -> tuple[float, str]:
+    """ "2px" or "0.5um" to (2.0, "px"), (0.5, "um").
+
+    Raises:
+        ConfigError: neither.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(px|um|µm|μm)", text.strip())
+    if found is None:
+        raise ConfigError(f"tolerance {text!r}: write a number with its unit, such as 2px or 0.5um")
+    return float(found[1]), "px" if found[2] == "px" else "um"
+
+
+def scoring_of(names: Sequence[str], tolerance: str | None = None) -> Scoring:
+    """The scoring of a user's words: names, and a tolerance such as "2px".
+
+    Raises:
+        ConfigError: as `Scoring` and `parse_tolerance`.
+    """
+    return Scoring(tuple(names)) if tolerance is None else Scoring(tuple(names), *parse_tolerance(tolerance))

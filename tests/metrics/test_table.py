@@ -1,0 +1,89 @@
+"""Metrics by name, and intervals."""
+
+import numpy as np
+import pytest
+
+from segdiff import metrics
+from segdiff.errors import ConfigError
+from segdiff.metrics import METRICS, Metric, Scoring, bootstrap_interval
+from segdiff.metrics.table import parse_metrics, parse_tolerance, scoring_of
+
+A = np.zeros((30, 30), bool)
+A[5:20, 5:20] = True
+B = np.roll(A, 3, axis=0)
+
+
+def test_every_metric_of_the_room_is_in_the_table():
+    for name, metric in METRICS.items():
+        assert getattr(metrics, name) is metric.function
+        assert metric.function(A, A) == (1 if metric.higher_is_better else 0)
+
+
+def test_a_scoring_gives_what_the_functions_give():
+    scores = Scoring(tuple(METRICS), 2, "px")(A, B)
+    assert list(scores) == list(METRICS)
+    assert scores["dice"] == metrics.dice(A, B) and scores["surface_dice"] == metrics.surface_dice(A, B, 2.0)
+    assert scores["hausdorff_95"] == metrics.hausdorff_95(A, B)
+
+
+def test_micrometres():
+    scoring = scoring_of(["boundary_f", "hausdorff_95"], "0.75um")
+    assert scoring(A, B, mpp=0.25) == {"boundary_f": 1.0, "hausdorff_95": 0.75}
+    assert scoring(A, B, mpp=0.5)["boundary_f"] < 1
+    with pytest.raises(ConfigError, match="micrometres of a pixel"):
+        scoring(A, B)
+    assert scoring_of(["dice"], "1um")(A, A) == {"dice": 1}  # nothing is measured: no unit needed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("2px", (2, "px")), ("0.5um", (0.5, "um")), ("3 µm", (3, "um")), (".5px", (0.5, "px"))]
+)
+def test_tolerances_are_read(text, expected):
+    assert parse_tolerance(text) == expected
+
+
+@pytest.mark.parametrize("text", ["2", "px", "-1px", "2 pixels", "1e999px", ""])
+def test_tolerances_that_are_none(text):
+    with pytest.raises(ConfigError, match="2px or 0.5um"):
+        parse_tolerance(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("dise",), "no metric 'dise'; did you mean dice"),
+        (("zzz",), "there are dice, iou"),
+        ((), "one at least"),
+        (("dice", "dice"), "once"),
+    ],
+)
+def test_names_that_cannot_be(names, said):
+    with pytest.raises(ConfigError, match=said):
+        Scoring(names)
+
+
+def test_names_are_read():
+    assert parse_metrics("dice, iou") == ("dice", "iou") and parse_metrics("all") == tuple(METRICS)
+
+
+def test_own_code_can_add_a_metric(monkeypatch):
+    monkeypatch.setitem(METRICS, "area", Metric(lambda pred, target: float(np.sum(pred))))
+    assert Scoring(("area",))(A, B) == {"area": 225}
+
+
+def test_interval_of_a_mean():
+    values = np.random.default_rng(1).normal(0.8, 0.1, 400)
+    low, high = bootstrap_interval(values)
+    # The standard error is 0.1 / 20, and 1.96 of them lie on either side.
+    assert low == pytest.approx(values.mean() - 1.96 * values.std() / 20, abs=0.001)
+    assert high == pytest.approx(values.mean() + 1.96 * values.std() / 20, abs=0.001)
+    assert bootstrap_interval(values) == (low, high)
+    assert bootstrap_interval([0.5]) is bootstrap_interval([]) is None
+    assert bootstrap_interval([0.5, 0.5]) == (0.5, 0.5)
+
+
+def test_many_images_are_drawn_in_blocks(monkeypatch):
+    values = np.random.default_rng(1).random(60)
+    whole = bootstrap_interval(values, draws=2000)
+    monkeypatch.setattr("segdiff.metrics.intervals.BLOCK", 6000)
+    assert bootstrap_interval(values, draws=2000) == pytest.approx(whole, abs=0.01)
