@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
 from skimage.color import rgb2hed
 from skimage.filters import threshold_otsu
 
+from segdiff.cli.scores import table
 from segdiff.data.datasets import build_dataset
 from segdiff.data.protocols import get_protocol
 from segdiff.data.writers import write_json
-from segdiff.workflows.evaluate import score
+from segdiff.metrics.table import Scoring
+from segdiff.workflows.scoring import score, summarise
 
 
 def main() -> None:
@@ -25,15 +26,15 @@ def main() -> None:
     parser.add_argument("--json")
     args = parser.parse_args()
     protocol, rows = get_protocol(args.protocol, "monuseg"), []
+    scoring = Scoring(protocol.metrics)
     for sample in build_dataset("monuseg", args.root, args.split):
         shown = protocol.prepare(sample)
         stain = rgb2hed(shown.image)[..., 0]
-        rows.append({"name": sample.name, **score(stain > threshold_otsu(stain), shown.mask)})
-        print(f"{sample.name}  {rows[-1]['dice']:.4f}  {rows[-1]['iou']:.4f}")
-    means = {key: float(np.mean([row[key] for row in rows])) for key in ("dice", "iou")}
-    print(f"mean of {len(rows)}: Dice {means['dice']:.4f}, IoU {means['iou']:.4f}")
+        rows.append({"name": sample.name, **score(stain > threshold_otsu(stain), shown.mask, scoring)})
+    scores = {**summarise(rows, scoring), "protocol": args.protocol, "dataset": "monuseg", "split": args.split}
+    print(table(scores))
     if args.json:
-        write_json(args.json, {**means, "protocol": args.protocol, "split": args.split, "per_image": rows})
+        write_json(args.json, scores)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from segdiff.cli.options import Parser, add_dataset_options, add_model_options, key_values, positive_int
+from segdiff.cli.scores import add_score_options, scoring_from, table, write_scores
 
 PROG = "segdiff evaluate"
 SPLITS = ("train", "val", "test", "all")
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog=PROG, description="Dice and IoU of the foreground, for each image and their means.")
+    parser = Parser(prog=PROG, description="Scores of a model on a data set, for each image and their means.")
     add_dataset_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="test", help="all is train + val (default: test)")
     parser.add_argument("--protocol", metavar="NAME", help="paper or native (default: that of the data set)")
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N images")
-    parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
+    add_score_options(parser, "those of the protocol")
     add_model_options(parser)
     return parser
 
@@ -29,12 +29,13 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.cli.progress import ImageProgress
     from segdiff.data.datasets import build_dataset
     from segdiff.data.protocols import default_protocol, get_protocol
-    from segdiff.data.writers import write_json
     from segdiff.workflows.evaluate import evaluate
     from segdiff.workflows.load import change_sampling, load_predictor
 
     dataset = build_dataset(args.dataset, args.root, args.split, **key_values(args.option))
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
+    scoring = scoring_from(args, protocol.metrics)
+    scoring.check(dataset.mpp)
     predictor = load_predictor(args.model, device=args.device, precision=args.precision)
     with ImageProgress() as progress:
         scores = evaluate(
@@ -43,29 +44,16 @@ def main(argv: Sequence[str]) -> int:
             protocol,
             args.seed,
             change_sampling(predictor.sampling, args.chains, args.steps, args.sampler),
+            scoring=scoring,
             threshold=args.threshold,
             batch_size=args.batch_size,
             limit=args.limit,
             progress=progress,
         )
     print(table(scores))
-    if args.json:
-        write_json(args.json, {**scores, "root": args.root, "command": ["segdiff", "evaluate", *argv]})
-        print(f"scores: {args.json}")
-    return 0
-
-
-def table(scores: dict[str, Any]) -> str:
-    """The scores for people: a row an image, their mean, and what to know about them."""
-    rows = [(row["name"], row["dice"], row["iou"]) for row in scores["per_image"]]
-    width = max(len(name) for name, _, _ in [*rows, ("image", 0, 0)])
-    lines = [f"{'image':<{width}}    Dice     IoU"]
-    lines += [f"{name:<{width}}  {dice:.4f}  {iou:.4f}" for name, dice, iou in rows]
-    lines.append(f"{'mean':<{width}}  {scores['dice']:.4f}  {scores['iou']:.4f}")
-    lines.append(
-        f"{scores['n']} image(s) of {scores['dataset']}, split {scores['split']}, "
-        f"protocol {scores['protocol']}; {scores['sampling']['chains']} chain(s), seed {scores['seed']}"
+    print(
+        f"{scores['n']} image(s) of {scores['dataset']}, split {scores['split']}, protocol {scores['protocol']}; "
+        f"{scores['sampling']['chains']} chain(s), seed {scores['seed']}"
     )
-    if scores["empty_images"]:
-        lines.append(f"{scores['empty_images']} image(s) with empty truth and empty mask score 0, as published")
-    return "\n".join(lines)
+    write_scores(args, scores, root=args.root, command=["segdiff", "evaluate", *argv])
+    return 0

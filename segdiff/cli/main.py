@@ -23,7 +23,9 @@ from segdiff.errors import SegdiffError, UserError
 COMMANDS = {
     "train": "train a model; options are those of conf/, as dataset.root=DIR",
     "predict": "masks, probabilities, uncertainty and overlays of images",
-    "evaluate": "Dice and IoU of a model on a data set",
+    "evaluate": "scores of a model on a data set",
+    "score": "scores of masks made by any tool",
+    "compare": "the paired difference between two files of scores",
     "import-official": "make a model folder of a checkpoint of the published code",
 }
 

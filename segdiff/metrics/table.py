@@ -85,7 +85,10 @@ class Scoring:
     def check(self, mpp: float | None) -> None:
         """Raise ConfigError where micrometres are asked for and those of a pixel are not known."""
         if self.measures_length and self.unit == "um" and mpp is None:
-            raise ConfigError("a tolerance in um needs the micrometres of a pixel, which are not known: give it in px")
+            raise ConfigError(
+                "a tolerance in um needs the micrometres of a pixel, which are not known: give it in px, or them "
+                "(--mpp, or --option mpp=... of a folder)"
+            )
 
     def __call__(self, pred: ArrayLike, target: ArrayLike, mpp: float | None = None) -> dict[str, float]:
         """The scores of a mask (H, W) by name.

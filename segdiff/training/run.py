@@ -33,6 +33,7 @@ from segdiff.training.loop import Trainer
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 from segdiff.training.validate import Validation
 from segdiff.workflows.record import versions
+from segdiff.workflows.scoring import mean_of
 
 GROUPS = ("dataset", "model", "diffusion", "augmentation", "optimizer", "trainer", "sampling", "inference")
 # What says where and how long a run is, not which run it is. Another number of threads changes the last bits.
@@ -151,8 +152,8 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
     elif settings.final_evaluation and validation is not None:
         scores = validation.final(load_artifact(folder / "model"))
         write_json(folder / "validation.json", scores)
-        result.update(dice=scores["dice"], iou=scores["iou"])
-        say(f"validation with {sampling.chains} chain(s): Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}")
+        result.update({name: mean_of(scores, name) for name in ("dice", "iou")})
+        say(f"validation with {sampling.chains} chain(s): Dice {result['dice']:.4f}, IoU {result['iou']:.4f}")
     say(f"model: {result['model']}")
     return result
 

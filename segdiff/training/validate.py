@@ -13,11 +13,13 @@ from segdiff.artifacts.folder import Artifact
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.protocols import Protocol
 from segdiff.inference.prediction import Prediction
+from segdiff.metrics.table import Scoring
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.panels import draw_panels
 from segdiff.training.settings import TrainerSettings
 from segdiff.workflows.evaluate import evaluate
 from segdiff.workflows.load import predictor_of
+from segdiff.workflows.scoring import mean_of
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Validation:
         if not hasattr(self, "_during"):
             self._during = self.artifact(segmenter)  # the same averaged weights each time: wrapped once
         scores = self._score(self._during, self.settings.validation_images, f"step_{step:06}.png", during=True)
-        return {"dice": scores["dice"], "iou": scores["iou"]}
+        return {name: mean_of(scores, name) for name in ("dice", "iou")}
 
     def final(self, artifact: Artifact) -> dict[str, Any]:
         """With the model's own sampling, over all images; gives what `segdiff evaluate` writes."""
@@ -62,6 +64,7 @@ class Validation:
             self.protocol,
             seed=self.seed,
             sampling=self.settings.validation if during else None,
+            scoring=Scoring() if during else None,
             limit=limit,
             watch=keep,
         )

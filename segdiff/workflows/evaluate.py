@@ -6,20 +6,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.protocols import Protocol
 from segdiff.diffusion.sampling import Sampling
-from segdiff.errors import ConfigError, ShapeError
+from segdiff.errors import ConfigError
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import BatchSize
-from segdiff.metrics.overlap import dice, iou
+from segdiff.metrics.table import Scoring
 from segdiff.workflows.record import describe
+from segdiff.workflows.scoring import score, summarise
 
-FORMAT_VERSION = 1
 # Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
 Progress = Callable[[float, int, str], None]
 Watch = Callable[[Sample, Prediction], None]
@@ -32,27 +29,29 @@ def evaluate(
     seed: int = 0,
     sampling: Sampling | None = None,
     *,
+    scoring: Scoring | None = None,
     threshold: float | None = None,
     batch_size: BatchSize = "auto",
     limit: int | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """Dice and IoU of the foreground, for each image and their plain means.
+    """Scores of the foreground, for each image and their plain means.
 
     Args:
-        protocol: fixes resizing, windows and scoring, see `segdiff.data.protocols`.
+        protocol: fixes resizing and windows, see `segdiff.data.protocols`.
+        scoring: which metrics; None: those of the protocol.
         seed, sampling, threshold, batch_size: as `Predictor.predict`.
         limit: only the first images of the data set; None for all.
         progress: told how far it is.
         watch: given each sample, as the protocol shows it, with its prediction; for pictures.
     Returns:
-        Plain values, ready for JSON. "dice", "iou": means over images; "per_image": for each "name", "dice",
-        "iou", "seconds" and "empty" (truth and mask are both empty: its scores are 0, as published); "n";
-        "empty_images", their number; "protocol", "dataset", "split"; and what determines the result. An image
-        with several raters or mask channels counts with the mean over them.
+        Plain values, ready for JSON: what `scoring.summarise` gives, each image with its "seconds" too;
+        "protocol", "dataset", "split"; and what determines the result. An image with several raters or mask
+        channels counts with the mean over them.
     Raises:
-        ConfigError: no image to score, or a setting that cannot be.
+        ConfigError: no image to score, or a setting that cannot be, such as micrometres where those of a
+            pixel are not known.
         ShapeError: masks of the model and of the data set differ in their number of channels.
     """
     if limit is not None and limit < 1:
@@ -63,6 +62,8 @@ def evaluate(
     sampling = sampling or predictor.sampling
     predictor.segmenter.check(sampling)
     threshold = predictor.inference.threshold if threshold is None else threshold
+    scoring = scoring or Scoring(protocol.metrics)
+    scoring.check(dataset.mpp)
     windows = _windows(predictor, protocol)
 
     rows = []
@@ -88,46 +89,21 @@ def evaluate(
             grid=protocol.grid,
             progress=report,
         )
-        scores = score(prediction.mask, shown.mask)
+        scores = score(prediction.mask, shown.mask, scoring, protocol.mpp(dataset.mpp, sample.image.shape[0]))
         if watch is not None:
             watch(shown, prediction)
         rows.append({"name": name, **scores, "seconds": round(time.perf_counter() - began, 3)})
         report(1)
+    summary = summarise(rows, scoring)
+    images = summary.pop("per_image")  # last, being long
     return {
-        "format_version": FORMAT_VERSION,
-        "dice": float(np.mean([row["dice"] for row in rows])),
-        "iou": float(np.mean([row["iou"] for row in rows])),
-        "n": n,
-        "empty_images": sum(row["empty"] for row in rows),
+        **summary,
         "protocol": protocol.name,
         "dataset": dataset.kind,
         "split": dataset.split,
         **describe(predictor, sampling, threshold, seed),
         "windows": {"window": windows[0], "overlap": windows[1]},
-        "per_image": rows,
-    }
-
-
-def score(mask: NDArray[np.bool_], truth: NDArray[np.uint8]) -> dict[str, Any]:
-    """Dice and IoU of one mask.
-
-    Args:
-        mask: bool (H, W), or (M, H, W) for several channels.
-        truth: uint8 (R, M, H, W) of 0 and 1, R raters.
-    Returns:
-        "dice", "iou" (means over raters and channels) and "empty" (mask and truth are empty everywhere).
-    Raises:
-        ShapeError: the shapes do not fit.
-    """
-    channels = mask if mask.ndim == 3 else mask[None]
-    if channels.shape != truth.shape[1:]:
-        shapes = f"the mask has {channels.shape}, the truth {truth.shape[1:]}"
-        raise ShapeError(f"(channels, rows, columns) must be the same: {shapes}")
-    pairs = [(one, other) for rater in truth for one, other in zip(channels, rater, strict=True)]
-    return {
-        "dice": float(np.mean([dice(one, other) for one, other in pairs])),
-        "iou": float(np.mean([iou(one, other) for one, other in pairs])),
-        "empty": not (mask.any() or truth.any()),
+        "per_image": images,
     }
 
 

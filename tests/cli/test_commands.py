@@ -168,17 +168,17 @@ def test_evaluate_prints_a_table_and_writes_json(model, data, tmp_path, capsys):
     assert scores["n"] == 3 and scores["protocol"] == "native" and scores["split"] == "val"
     assert [row["name"] for row in scores["per_image"]] == ["blank", "x", "y"]
     # Nothing is more probable than 1: every mask is empty, and one truth.
-    assert scores["dice"] == scores["iou"] == 0 and scores["empty_images"] == 1
+    assert scores["metrics"]["dice"]["mean"] == scores["metrics"]["iou"]["mean"] == 0 and scores["empty_images"] == 1
     assert "1 image(s) with empty truth and empty mask score 0" in said
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line}
     assert (
-        rows["x"] == ["0.0000", "0.0000"] and rows["mean"] == ["0.0000", "0.0000"] and rows["image"] == ["Dice", "IoU"]
+        rows["x"] == ["0.0000", "0.0000"] and rows["mean"] == ["0.0000", "0.0000"] and rows["image"] == ["dice", "iou"]
     )
 
     assert main([*argv, "--json", str(scores_file), "--threshold", "0", "--limit", "2"]) == 0
     scores = json.loads(scores_file.read_text())
     assert scores["n"] == 2 and scores["per_image"][1]["dice"] > 0.5
-    assert f"{scores['dice']:.4f}" in capsys.readouterr().out
+    assert f"{scores['metrics']['dice']['mean']:.4f}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

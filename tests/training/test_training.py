@@ -96,7 +96,7 @@ def test_run_folder_holds_all_that_a_run_needs(whole):
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["seed"] == 0 and environment["versions"]["segdiff"] == segdiff.__version__
     scores = json.loads((folder / "validation.json").read_text())
-    assert result["dice"] == scores["dice"] and result["finished"] is True
+    assert result["dice"] == scores["metrics"]["dice"]["mean"] and result["finished"] is True
     assert scores["n"] == 2 and scores["sampling"]["chains"] == 3
 
 

@@ -7,10 +7,11 @@ import pytest
 from fakes import make_predictor, noisy, picture
 
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.protocols import NATIVE, Protocol
-from segdiff.errors import ConfigError, ShapeError
-from segdiff.metrics import dice, iou
-from segdiff.workflows.evaluate import evaluate, score
+from segdiff.data.protocols import NATIVE, PAPER, Protocol
+from segdiff.errors import ConfigError
+from segdiff.metrics import Scoring, dice, iou
+from segdiff.workflows.evaluate import evaluate
+from segdiff.workflows.scoring import mean_of
 
 
 class Made(Dataset):
@@ -46,7 +47,7 @@ def test_scores_and_their_means():
     expected = [1.0, dice(truth, half), dice(mask, truth)]
     assert [row["dice"] for row in scores["per_image"]] == pytest.approx(expected)
     assert [row["iou"] for row in scores["per_image"]] == pytest.approx([1.0, iou(truth, half), iou(mask, truth)])
-    assert scores["dice"] == pytest.approx(np.mean(expected)) and scores["n"] == 3
+    assert mean_of(scores, "dice") == pytest.approx(np.mean(expected)) and scores["n"] == 3
     assert [row["name"] for row in scores["per_image"]] == ["right", "half", "wrong"]
     assert scores["empty_images"] == 0 and not any(row["empty"] for row in scores["per_image"])
     assert all(row["seconds"] >= 0 for row in scores["per_image"])
@@ -61,7 +62,7 @@ def test_empty_images_score_0_and_are_counted():
     data = Made([sample("empty", black, nothing), sample("missed", black, ~nothing), sample("right", image, truth)])
     scores = evaluate(make_predictor(), data, NATIVE)
     assert [row["empty"] for row in scores["per_image"]] == [True, False, False]
-    assert scores["empty_images"] == 1 and scores["dice"] == pytest.approx(1 / 3)
+    assert scores["empty_images"] == 1 and mean_of(scores, "dice") == pytest.approx(1 / 3)
 
 
 def test_limit_threshold_and_sampling():
@@ -70,7 +71,7 @@ def test_limit_threshold_and_sampling():
     data = Made([sample(f"{n}", image, truth) for n in range(4)])
     scores = evaluate(predictor, data, NATIVE, limit=2, threshold=0.0)
     assert scores["n"] == 2 and scores["threshold"] == 0.0
-    assert scores["dice"] == pytest.approx(dice(image[..., 0] > 0, truth))
+    assert mean_of(scores, "dice") == pytest.approx(dice(image[..., 0] > 0, truth))
     assert evaluate(predictor, data, NATIVE, limit=9)["n"] == 4
     with pytest.raises(ConfigError, match="limit=0"):
         evaluate(predictor, data, NATIVE, limit=0)
@@ -81,7 +82,7 @@ def test_limit_threshold_and_sampling():
 def test_seed_is_the_only_chance():
     image, truth = bright(1)
     data, predictor = Made([sample("a", image, truth)]), make_predictor(noisy, chains=2)
-    runs = [evaluate(predictor, data, NATIVE, seed=seed)["dice"] for seed in (0, 0, 1)]
+    runs = [evaluate(predictor, data, NATIVE, seed=seed)["metrics"]["dice"]["mean"] for seed in (0, 0, 1)]
     assert runs[0] == runs[1] != runs[2]
 
 
@@ -119,16 +120,34 @@ def test_images_are_adapted_to_the_scale_of_the_model(mpp, expected):
 
 def test_a_model_without_mpp_takes_images_as_they_are():
     image, truth = bright(1)
-    assert evaluate(make_predictor(), Made([sample("a", image, truth)], mpp=0.25), NATIVE)["dice"] == 1
+    assert (
+        evaluate(make_predictor(), Made([sample("a", image, truth)], mpp=0.25), NATIVE)["metrics"]["dice"]["mean"] == 1
+    )
 
 
-def test_several_raters_and_channels_count_with_their_mean():
-    mask = np.zeros((2, 4, 4), bool)
-    mask[0] = True
-    truth = np.stack([mask, ~mask]).astype(np.uint8)
-    assert score(mask, truth) == {"dice": 0.25, "iou": 0.25, "empty": False}
-    with pytest.raises(ShapeError):
-        score(mask[0], truth)
+def test_a_length_in_micrometres_follows_the_protocol():
+    """Resized to half its size, a pixel of 0.25 um has 0.5."""
+    image, truth = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), bool)
+    image[:, 20:40], truth[:, 28:40] = 255, True
+    data = Made([sample("a", image, truth)], mpp=0.25)
+    half = Protocol("half", resize=(32, 32), window=32, overlap=0.0, adapt_scale=False)
+    scoring = Scoring(("hausdorff_95",), unit="um")
+    whole = evaluate(make_predictor(), data, NATIVE, scoring=scoring)
+    assert mean_of(whole, "hausdorff_95") == 2.0  # 8 pixels
+    assert mean_of(evaluate(make_predictor(), data, half, scoring=scoring), "hausdorff_95") == 2.0  # 4 pixels
+    assert whole["metrics"]["hausdorff_95"]["unit"] == "um" and whole["unit"] == "um"
+    with pytest.raises(ConfigError, match="micrometres of a pixel"):
+        evaluate(make_predictor(), Made(data.samples), NATIVE, scoring=scoring)
+
+
+def test_the_protocol_chooses_metrics_unless_told_otherwise():
+    image, truth = bright(1)
+    data = Made([sample("a", image, truth)])
+    assert list(evaluate(make_predictor(), data, PAPER["vaihingen"])["metrics"])[2:] == [
+        "wcov_published",
+        "fbound_published",
+    ]
+    assert list(evaluate(make_predictor(), data, NATIVE, scoring=Scoring(("recall",)))["metrics"]) == ["recall"]
 
 
 def test_progress():

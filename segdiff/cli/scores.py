@@ -1,0 +1,87 @@
+"""Scores for people and into files: what evaluate and score have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segdiff.metrics.table import Scoring
+
+NAME_WIDTH = 40
+
+
+def add_score_options(parser: argparse.ArgumentParser, default: str) -> None:
+    """Which metrics, and where the scores are written. `default` tells what is scored unless told otherwise."""
+    group = parser.add_argument_group("scores (docs/metrics.md)")
+    group.add_argument(
+        "--metrics", metavar="A,B,...", help=f"dice, iou, hausdorff_95, ... or all of them: all (default: {default})"
+    )
+    group.add_argument("--tolerance", metavar="T", help="of boundaries, such as 2px (default) or 0.5um")
+    group.add_argument("--json", metavar="FILE", help="write the scores there, with all that made them")
+    group.add_argument("--csv", metavar="FILE", help="write a row an image there")
+
+
+def scoring_from(args: argparse.Namespace, default: Sequence[str]) -> Scoring:
+    """The scoring that the options ask for."""
+    from segdiff.metrics.table import parse_metrics, scoring_of
+
+    names = default if args.metrics is None else parse_metrics(args.metrics)
+    return scoring_of(names, args.tolerance)
+
+
+def write_scores(args: argparse.Namespace, scores: Mapping[str, Any], **more: Any) -> None:
+    """Into the files that the options name; `more` is for the JSON file only. Says where they are."""
+    from segdiff.data.writers import write_json
+    from segdiff.workflows.scoring import write_csv
+
+    if args.json:
+        write_json(args.json, {**scores, **more})
+    if args.csv:
+        write_csv(args.csv, scores)
+    if args.json or args.csv:
+        print("scores: " + ", ".join(path for path in (args.json, args.csv) if path))
+
+
+def table(scores: Mapping[str, Any]) -> str:
+    """A row an image, their means with 95 % intervals, and what to know about them."""
+    metrics = scores["metrics"]
+    heads = {name: f"{name} ({what['unit']})" if what["unit"] else name for name, what in metrics.items()}
+    widths = {name: max(len(head), 7) for name, head in heads.items()}
+    names = [_short(row["name"]) for row in scores["per_image"]]
+    first = max(map(len, [*names, "95 % from"]))
+
+    def line(label: str, cells: Mapping[str, str]) -> str:
+        return "  ".join([f"{label:<{first}}", *(f"{cells[name]:>{widths[name]}}" for name in metrics)]).rstrip()
+
+    lines = [line("image", heads)]
+    for label, row in zip(names, scores["per_image"], strict=True):
+        lines.append(line(label, {name: _number(row[name]) for name in metrics}))
+    lines.append(line("mean", {name: _number(what["mean"]) for name, what in metrics.items()}))
+    if scores["n"] > 1:
+        lines.append(line("95 % from", {name: _number(what["low"]) for name, what in metrics.items()}))
+        lines.append(line("to", {name: _number(what["high"]) for name, what in metrics.items()}))
+    return "\n".join([*lines, *_notes(scores)])
+
+
+def _notes(scores: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if scores["tolerance"] is not None:
+        notes.append(f"tolerance of boundaries: {scores['tolerance']:g} {scores['unit']}")
+    if scores["empty_images"]:
+        notes.append(
+            f"{scores['empty_images']} image(s) with empty truth and empty mask score 0 in overlaps, as published"
+        )
+    for name, what in scores["metrics"].items():
+        if what["undefined"]:
+            notes.append(f"{name} has no value for {what['undefined']} image(s), which its mean leaves out")
+    return notes
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 15]}...{name[-12:]}"

@@ -1,0 +1,96 @@
+"""What all scores of images have in common, whoever made the masks: rows, means with intervals, files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdiff.data.writers import atomic
+from segdiff.errors import ShapeError
+from segdiff.metrics.intervals import bootstrap_interval
+from segdiff.metrics.table import METRICS, Scoring
+
+FORMAT_VERSION = 2  # of the JSON files; 1 had Dice and IoU alone
+
+
+def score(
+    mask: NDArray[np.bool_], truth: NDArray[np.uint8], scoring: Scoring, mpp: float | None = None
+) -> dict[str, Any]:
+    """The scores of one mask.
+
+    Args:
+        mask: bool (H, W), or (M, H, W) for several channels.
+        truth: uint8 (R, M, H, W) of 0 and 1, R raters.
+        scoring: which metrics.
+        mpp: micrometres per pixel, for lengths in micrometres.
+    Returns:
+        Each metric by its name, the mean over raters and channels, None where it has no value; and "empty" (mask and
+        truth are empty everywhere).
+    Raises:
+        ShapeError: the shapes do not fit. ConfigError: as `Scoring.check`.
+    """
+    channels = mask if mask.ndim == 3 else mask[None]
+    if channels.shape != truth.shape[1:]:
+        shapes = f"the mask has {channels.shape}, the truth {truth.shape[1:]}"
+        raise ShapeError(f"(channels, rows, columns) must be the same: {shapes}")
+    found = [scoring(one, other, mpp) for rater in truth for one, other in zip(channels, rater, strict=True)]
+    means = {name: float(np.mean([scores[name] for scores in found])) for name in scoring.names}
+    values = {name: value if math.isfinite(value) else None for name, value in means.items()}
+    return {**values, "empty": not (mask.any() or truth.any())}
+
+
+def summarise(rows: Sequence[Mapping[str, Any]], scoring: Scoring) -> dict[str, Any]:
+    """Means over images with their intervals, in plain values.
+
+    rows: of `score`, each with a "name".
+
+    Returns:
+        "metrics": for each the "mean" over the images that have a value and its 95 % interval over images, "low" and
+        "high" (None where there are fewer than two); how many images are "undefined"; whether "higher_is_better" and
+        the "unit" of a length. "tolerance" and "unit" where they matter, else None; "n"; "empty_images"; "per_image".
+    """
+    metrics = {}
+    for name in scoring.names:
+        values = [row[name] for row in rows if row[name] is not None]
+        low, high = bootstrap_interval(values) or (None, None)
+        metrics[name] = {
+            "mean": float(np.mean(values)) if values else None,
+            "low": low,
+            "high": high,
+            "undefined": len(rows) - len(values),
+            "higher_is_better": METRICS[name].higher_is_better,
+            "unit": scoring.unit if METRICS[name].distance else None,
+        }
+    return {
+        "format_version": FORMAT_VERSION,
+        "metrics": metrics,
+        "tolerance": scoring.tolerance if any(METRICS[name].tolerance for name in scoring.names) else None,
+        "unit": scoring.unit if scoring.measures_length else None,
+        "n": len(rows),
+        "empty_images": sum(row["empty"] for row in rows),
+        "per_image": [dict(row) for row in rows],
+    }
+
+
+def mean_of(scores: Mapping[str, Any], metric: str) -> float:
+    """The mean of a metric over images; nan where no image has a value."""
+    mean = scores["metrics"][metric]["mean"]
+    return float("nan") if mean is None else mean
+
+
+def write_csv(path: str | Path, scores: Mapping[str, Any]) -> None:
+    """One row an image under a header, nothing else; an empty cell where a metric has no value."""
+    rows = scores["per_image"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with atomic(path) as file:
+        file.write(text.getvalue().encode())
