@@ -96,7 +96,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     """Which data set: its kind, its folder and its own options (`key_values` reads them)."""
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="monuseg, or folder for your own")
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help="folder (your own), monuseg, vaihingen or cityscapes"
+    )
     parser.add_argument("--root", required=True, metavar="DIR", help="the data set's folder")
     parser.add_argument(
         "--option",

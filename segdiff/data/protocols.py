@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from segdiff.data.datasets.base import Sample
-from segdiff.data.resize import interpolate, resize_image, resize_truth
+from segdiff.data.resize import resize_image, resize_truth, to_grid, truth_to_grid
 from segdiff.errors import ConfigError
 
 
@@ -43,9 +43,9 @@ class Protocol:
             return sample
         return Sample(
             sample.name,
-            interpolate(sample.image, self.grid, antialias=False),
-            resize_truth(sample.mask, self.grid),
-            None if sample.instances is None else resize_truth(sample.instances, self.grid),
+            to_grid(sample.image, self.grid),
+            truth_to_grid(sample.mask, self.grid),
+            None if sample.instances is None else truth_to_grid(sample.instances, self.grid),
         )
 
     def mpp(self, mpp: float | None, height: int) -> float | None:

@@ -45,3 +45,15 @@ def interpolate(image: NDArray[Any], size: tuple[int, int], antialias: bool) -> 
     planes = torch.from_numpy(np.moveaxis(image, 2, 0).astype(np.float32))[None]
     resized = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=antialias)
     return np.ascontiguousarray(np.moveaxis(resized[0].numpy(), 0, 2))
+
+
+def to_grid(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """(H, W, C) to (*size, C) as the published Cityscapes crops: bilinear, no averaging; uint8 is rounded again."""
+    resized = interpolate(image, size, antialias=False)
+    return np.rint(resized).astype(np.uint8) if image.dtype == np.uint8 else resized
+
+
+def truth_to_grid(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """The last two axes to `size` as the published Cityscapes masks: the pixel under each upper left corner."""
+    rows, columns = (np.arange(new) * old // new for new, old in zip(size, array.shape[-2:], strict=True))
+    return array[..., rows[:, None], columns]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from segdiff.errors import ConfigError, DataError
 
+FOLDS = 5  # of cross-validation
 SPLITS = ("train", "val", "test", "all")  # all = train + val, never test
 
 
@@ -21,6 +22,23 @@ def fold_of(names: Iterable[str], folds: int = 5) -> dict[str, int]:
     if folds < 2:
         raise ConfigError(f"cross-validation needs at least 2 folds, not {folds}")
     return {name: rank % folds for rank, name in enumerate(sorted(names))}
+
+
+def of_fold(names: Sequence[str], split: str, fold: int) -> list[str]:
+    """The training names that belong to a split: "val" has one of `FOLDS` folds, "train" the others, else all.
+
+    Raises:
+        ConfigError: no such fold. DataError: nothing is left.
+    """
+    if fold not in range(FOLDS):
+        raise ConfigError(f"fold is {fold}; there are folds 0 to {FOLDS - 1}")
+    if split in ("test", "all"):
+        return list(names)
+    folds = fold_of(names, FOLDS)
+    chosen = [name for name in names if (folds[name] == fold) == (split == "val")]
+    if not chosen:
+        raise DataError(f"{len(names)} training image(s) leave none for the split {split!r}")
+    return chosen
 
 
 def seeded_split(

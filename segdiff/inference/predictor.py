@@ -194,7 +194,7 @@ class Predictor:
         if grid is None:
             return Grids.at_scale(source.height, source.width, factor)
         # As published: without averaging, and without a look at the picture's proportions.
-        return Grids((source.height, source.width), grid, antialias=False)
+        return Grids((source.height, source.width), grid, fixed=True)
 
     def scale_factor(self, mpp: float | None = None, scale: float | None = None) -> float:
         """The factor from an image's grid to the model's: 1 where nothing is known.

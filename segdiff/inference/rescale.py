@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.resize import interpolate
+from segdiff.data.resize import interpolate, to_grid
 from segdiff.inference.windows import Window
 
 
@@ -23,12 +24,12 @@ class Grids:
     Args:
         image: (height, width) of the picture as handed in.
         model: (height, width) of what the model sees.
-        antialias: average where the picture shrinks on its way to the model.
+        fixed: the model's grid is one for all pictures (`segdiff.data.resize.to_grid`), not a scale.
     """
 
     image: tuple[int, int]
     model: tuple[int, int]
-    antialias: bool = True
+    fixed: bool = False
 
     @classmethod
     def at_scale(cls, height: int, width: int, scale: float) -> Grids:
@@ -39,9 +40,9 @@ class Grids:
     def same(self) -> bool:
         return self.image == self.model
 
-    def to_model(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
-        """(H, W, C) of the image's grid to float32 on the model's, bilinearly."""
-        return interpolate(image, self.model, self.antialias)
+    def to_model(self, image: NDArray[Any]) -> NDArray[Any]:
+        """(H, W, C) of the image's grid on the model's, bilinearly: float32; bytes stay bytes on a fixed grid."""
+        return to_grid(image, self.model) if self.fixed else interpolate(image, self.model, antialias=True)
 
     def place(self, window: Window) -> Window:
         """The pixels of the image whose centres lie in a window of the model's grid; it may be empty."""

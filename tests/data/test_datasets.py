@@ -51,7 +51,9 @@ def test_unknown_splits_are_refused(kind):
 
 
 def test_unknown_kinds_and_options_list_the_known_ones(tmp_path):
-    with pytest.raises(ConfigError, match="no data set of kind 'monusge'; there are folder, monuseg"):
+    with pytest.raises(
+        ConfigError, match="no data set of kind 'monusge'; there are cityscapes, folder, monuseg, vaihingen"
+    ):
         build_dataset("monusge", tmp_path, "train")
     with pytest.raises(ConfigError, match="takes the options fold, cache_dir, not flod"):
         build_dataset("monuseg", tmp_path, "train", flod=1)
@@ -71,8 +73,9 @@ def test_a_shipped_dataset_config_names_options_that_exist(path, tmp_path):
 def test_a_shipped_augmentation_config_builds(path):
     augment = build_augmentation(yaml.safe_load(path.read_text()))
     image, mask = augment(np.zeros((300, 260, 3), np.uint8), np.zeros((1, 300, 260), np.uint8), 0)
-    side = 128 if path.stem.endswith("small") else 256
-    assert image.shape == (side, side, 3) and mask.shape == (1, side, side)
+    whole = path.stem in ("paper_vaihingen", "paper_cityscapes")
+    size = (300, 260) if whole else (128, 128) if path.stem.endswith("small") else (256, 256)
+    assert image.shape == (*size, 3) and mask.shape == (1, *size)
 
 
 @pytest.mark.parametrize("group", ["dataset", "augmentation"])

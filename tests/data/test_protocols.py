@@ -74,7 +74,10 @@ def test_a_grid_changes_what_the_network_sees_and_not_what_is_scored(sample):
     seen = paper.as_seen(sample)
     planes = torch.from_numpy(sample.image.astype(np.float32)).permute(2, 0, 1)[None]
     expected = torch.nn.functional.interpolate(planes, (128, 128), mode="bilinear")[0].permute(1, 2, 0)
-    np.testing.assert_array_equal(seen.image, expected.numpy())
+    np.testing.assert_array_equal(seen.image, expected.round().numpy())
+    assert seen.image.dtype == np.uint8
+    nearest = torch.nn.functional.interpolate(torch.from_numpy(sample.mask), (128, 128), mode="nearest")
+    np.testing.assert_array_equal(seen.mask, nearest.numpy())
     assert seen.mask.shape == (1, 1, 128, 128) and seen.instances.shape == (128, 128)
     np.testing.assert_array_equal(seen.instances > 9, seen.mask[0, 0] > 0)
     assert NATIVE.as_seen(sample) is sample

@@ -342,7 +342,7 @@ def test_a_model_with_a_grid_sees_every_picture_at_its_size():
     image = picture(50, 31)
     prediction = predictor.predict(image)
     assert prediction.probability.shape == (50, 31) and set(sizes) == {(32, 32)}  # a window, padded
-    whole = Grids((50, 31), (16, 24), antialias=False)
+    whole = Grids((50, 31), (16, 24), fixed=True)
     seen = whole.to_model(image)[..., 0] / 255
     np.testing.assert_allclose(prediction.probability, whole.to_image(seen, Window(0, 0, 16, 24)), atol=1e-6)
     for wrong in ({"mpp": 0.5}, {"scale": 2.0}):

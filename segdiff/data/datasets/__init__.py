@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.datasets.cityscapes import Cityscapes
 from segdiff.data.datasets.folder import Folder
 from segdiff.data.datasets.monuseg import Monuseg
+from segdiff.data.datasets.vaihingen import Vaihingen
 from segdiff.errors import ConfigError
 
 __all__ = ["DATASETS", "Dataset", "Sample", "build_dataset", "dataset_from_config"]
 
 # kind -> builder(root, split, **options)
-DATASETS: dict[str, Callable[..., Dataset]] = {"folder": Folder, "monuseg": Monuseg}
+DATASETS: dict[str, Callable[..., Dataset]] = {
+    "cityscapes": Cityscapes,
+    "folder": Folder,
+    "monuseg": Monuseg,
+    "vaihingen": Vaihingen,
+}
 
 # Keys of conf/dataset/*.yaml that are not for the builder: how samples are prepared and normalised.
 _NOT_OPTIONS = ("kind", "root", "protocol", "normalisation")

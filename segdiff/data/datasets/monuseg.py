@@ -29,11 +29,10 @@ from segdiff.data.datasets.pairs import match_pairs
 from segdiff.data.images import images_in, read_image, read_size, to_rgb
 from segdiff.data.masks import foreground, read_mask
 from segdiff.data.polygons import RASTERISER_VERSION, parse_annotations, rasterise
-from segdiff.data.splits import check_split, fold_of
-from segdiff.errors import ConfigError, DataError, MissingError
+from segdiff.data.splits import check_split, of_fold
+from segdiff.errors import MissingError
 
 MPP, SIDE = 0.25, 1000  # micrometres per pixel, pixels
-FOLDS = 5
 TRAINING, TEST = "MoNuSeg 2018 Training Data", "MoNuSegTestData"
 PUBLISHED = {"train": "Training", "test": "Test"}
 
@@ -64,11 +63,8 @@ class Monuseg(Dataset):
 
     def __init__(self, root: str | Path, split: str, *, fold: int = 0, cache_dir: str | Path | None = None) -> None:
         check_split(split)
-        if fold not in range(FOLDS):
-            raise ConfigError(f"fold is {fold}; MoNuSeg has folds 0 to {FOLDS - 1}")
-        self.items = _choose(find_items(Path(root), "test" if split == "test" else "train"), split, fold)
-        if not self.items:
-            raise DataError(f"split {split!r} of {root} is empty")
+        items = {item.name: item for item in find_items(Path(root), "test" if split == "test" else "train")}
+        self.items = [items[name] for name in of_fold(list(items), split, fold)]
         super().__init__(split, [item.name for item in self.items], MPP)
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache_dir()
 
@@ -151,10 +147,3 @@ def _is_outlines(path: Path) -> bool:
 
 def _items(pairs: Sequence[tuple[str, Path, Path]]) -> list[Item]:
     return [Item(name, image, truth) for name, image, truth in pairs]
-
-
-def _choose(items: list[Item], split: str, fold: int) -> list[Item]:
-    if split in ("test", "all"):
-        return items
-    folds = fold_of([item.name for item in items], FOLDS)
-    return [item for item in items if (folds[item.name] == fold) == (split == "val")]
