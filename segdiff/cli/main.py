@@ -21,6 +21,7 @@ from segdiff import __version__
 from segdiff.errors import SegdiffError, UserError
 
 COMMANDS = {
+    "check-data": "look a data set over before training on it",
     "train": "train a model; options are those of conf/, as dataset.root=DIR",
     "predict": "masks, probabilities, uncertainty and overlays of images",
     "evaluate": "scores of a model on a data set",

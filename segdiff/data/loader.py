@@ -140,28 +140,6 @@ def batches(
     return _raise_errors(loader)
 
 
-def object_diameter(samples: Iterable[Sample]) -> float | None:
-    """Median diameter in pixels of the circles that have the area of the objects; None without objects.
-
-    Objects are the instances; where there are none, the connected components of each rater's mask, of all
-    channels together (pixels that touch at a corner are connected).
-    """
-    counts = [np.bincount(labels.ravel())[1:] for sample in samples for labels in _labels(sample)]
-    areas = np.concatenate(counts) if counts else np.zeros(0)
-    areas = areas[areas > 0]
-    return float(np.median(2 * np.sqrt(areas / np.pi))) if areas.size else None
-
-
-def _labels(sample: Sample) -> Iterator[np.ndarray]:
-    from skimage.measure import label
-
-    if sample.instances is not None:
-        yield sample.instances
-        return
-    for rater in sample.mask:
-        yield label(rater.any(axis=0), connectivity=2)
-
-
 class _Steps:
     """The numbers of the samples of each step, for one process."""
 

@@ -19,6 +19,7 @@ from segdiff.models.segmenter import Segmenter
 from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
 from segdiff.training.curves import Curves
 from segdiff.training.ema import MovingAverage
+from segdiff.training.estimate import Estimate
 from segdiff.training.interrupt import Interruption
 from segdiff.training.progress import Progress
 from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, total_steps
@@ -117,7 +118,8 @@ class Trainer:
     def _run(self, curves: Curves, progress: Progress, interruption: Interruption) -> None:
         state, settings = self.state, self.settings
         began, minutes_before = time.monotonic(), state.minutes
-        saved = logged = began
+        saved = logged = step_began = began
+        estimate = Estimate(self.steps - state.step)
         logged_step = state.step
         for batch in batches(self.samples, settings.batch_size, state.step, self.steps, settings.workers):
             loss, grad_norm = self._step(batch)
@@ -130,6 +132,8 @@ class Trainer:
                 self._log(curves, loss, grad_norm)
                 logged_step, logged = state.step, now
             progress.step(state.step, partial(self._describe, loss))
+            if told := estimate.step(now - step_began, self.device):
+                progress.say(told)
             due = bool(settings.validate_every) and state.step % settings.validate_every == 0
             if self.validate is not None and (due or done):
                 self._validate(curves, progress)
@@ -146,6 +150,7 @@ class Trainer:
                 progress.say(f"no better Dice in {settings.patience} validations: stopped")
             if stop:
                 break
+            step_began = time.monotonic()
 
     @property
     def finished(self) -> bool:

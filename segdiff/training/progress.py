@@ -36,8 +36,10 @@ class Progress:
             self.bar.set_postfix_str(state(), refresh=False)
         elif self.first or done == self.total or now - self.last >= self.every:
             rate = (done - self.start) / max(now - self.began, 1e-9)
-            left = clock((self.total - done) / rate) if rate else "?"
-            self.say(f"step {done}/{self.total}  {state()}  {left} left")
+            left = "" if self.first else f"  {clock((self.total - done) / rate)} left"
+            self.say(f"step {done}/{self.total}  {state()}{left}")
+            if self.first:  # the first step also sets things up: it tells nothing of the others
+                self.start, self.began = done, now
             self.first, self.last = False, now
 
     def say(self, text: str) -> None:

@@ -7,22 +7,24 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import Dataset, dataset_from_config
-from segdiff.data.loader import TrainingSamples, object_diameter
+from segdiff.data.loader import TrainingSamples
+from segdiff.data.objects import median_diameter
 from segdiff.data.protocols import Protocol, get_protocol
 from segdiff.data.writers import write_json
 from segdiff.diffusion.sampling import Sampling
-from segdiff.errors import ConfigError, MissingError
+from segdiff.errors import ConfigError, DataError, MissingError
 from segdiff.inference.predictor import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.device import pick_device
@@ -32,6 +34,8 @@ from segdiff.settings import read_settings
 from segdiff.training.loop import Trainer
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 from segdiff.training.validate import Validation
+from segdiff.workflows.check.facts import Facts, describe_summary, facts_of, summary
+from segdiff.workflows.check.judge import judge_truths
 from segdiff.workflows.record import versions
 from segdiff.workflows.scoring import mean_of
 
@@ -88,7 +92,8 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
     _open_folder(folder, config)
     samples = TrainingSamples(train, normalisation, augment, seed, protocol.as_seen)
 
-    scale = _scale(train, protocol)
+    facts = _look(train, protocol, say)
+    scale = _scale(facts, train, protocol)
 
     def artifact(weights: Segmenter) -> Artifact:
         return Artifact(
@@ -123,8 +128,6 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
     if trainer.last.exists():
         trainer.resume()
         say(f"going on with {folder} at step {trainer.state.step}")
-    counts = ", ".join(f"{name} {value}" for name, value in train.report.items())
-    say(f"training images: {counts}")
     parameters = sum(p.numel() for p in segmenter.parameters())
     say(
         f"{len(train)} images to train, {len(val or ())} to validate; {parameters:,} parameters; {device}, "
@@ -218,11 +221,28 @@ def _validation_split(data: Mapping[str, Any], say: Callable[[str], None]) -> Da
         return None
 
 
-def _scale(train: Dataset, protocol: Protocol) -> dict[str, float | None]:
+def _look(train: Dataset, protocol: Protocol, say: Callable[[str], None]) -> list[Facts]:
+    """What the network will see of every training image, told shortly; `segdiff check-data` looks closer.
+
+    Raises:
+        DataError: masks that nothing can be learned from.
+    """
+    facts = [facts_of(protocol.as_seen(train[index]), recognise=False) for index in range(len(train))]
+    say(f"to train on: {describe_summary(summary(facts))}")
+    counts = [f"{name} {n}" for name, n in train.report.items() if isinstance(n, int) and name != "images"]
+    if counts:
+        say(f"  {', '.join(counts)}")
+    for finding in judge_truths("training", facts):
+        if finding.severity == "error":
+            raise DataError(f"{finding.line()} (segdiff check-data tells more)")
+        say(finding.line())
+    return facts
+
+
+def _scale(facts: Sequence[Facts], train: Dataset, protocol: Protocol) -> dict[str, float | None]:
     """Micrometres per pixel and the median object diameter, as the model saw them."""
-    first = train[0]
-    diameter = object_diameter(protocol.as_seen(train[i]) for i in range(len(train)))
-    mpp = protocol.mpp(train.mpp, first.image.shape[0])
+    diameter = median_diameter(np.concatenate([f.areas for f in facts]))
+    mpp = protocol.mpp(train.mpp, train[0].image.shape[0])
     return {
         "mpp": None if mpp is None else round(mpp, 6),
         "object_diameter_px": None if diameter is None else round(diameter, 2),

@@ -55,7 +55,7 @@ def test_unknown_kinds_and_options_list_the_known_ones(tmp_path):
         ConfigError, match="no data set of kind 'monusge'; there are cityscapes, folder, monuseg, vaihingen"
     ):
         build_dataset("monusge", tmp_path, "train")
-    with pytest.raises(ConfigError, match="takes the options fold, cache_dir, not flod"):
+    with pytest.raises(ConfigError, match="takes the options fold, cache_dir, lenient, not flod"):
         build_dataset("monuseg", tmp_path, "train", flod=1)
 
 

@@ -12,7 +12,8 @@ import torch
 
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.loader import TrainingSamples, batches, object_diameter
+from segdiff.data.loader import TrainingSamples, batches
+from segdiff.data.objects import object_diameter
 from segdiff.data.protocols import resize_sample
 from segdiff.errors import ConfigError, DataError, ShapeError
 from segdiff.models.normalisation import Normalisation

@@ -6,6 +6,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Dataset(ABC):
         split: train, val, test or all.
         names: of the samples, in order.
         mpp: micrometres per pixel of the images, None where unknown.
+        unmatched: files that have no partner; empty unless a data set was asked to go on without them.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Dataset(ABC):
         self.split = split
         self.names = names
         self.mpp = mpp
+        self.unmatched: list[Path] = []
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,6 +77,10 @@ class Dataset(ABC):
     @abstractmethod
     def read(self, index: int) -> Sample:
         """Read sample `index`, 0 <= index < len(self)."""
+
+    def files(self, index: int) -> tuple[Path | None, Path | None]:
+        """The files of the image and of the truth of sample `index`; None where it has no file of its own."""
+        return None, None
 
     @property
     def report(self) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class Folder(Dataset):
         mpp: micrometres per pixel of the images, None where unknown.
         objects: "auto": a mask with several different values holds instances; "instances": every mask does,
             also one with a single object; "none": values are classes or grey levels, objects not told apart.
+        lenient: go on without files that have no partner (`unmatched` has them), and find sizes that differ only when
+            they are read: to look at data that cannot be trained on yet.
     Raises:
         ConfigError: an option that cannot be.
         MissingError: no such folder, or no image in this split.
@@ -57,21 +59,25 @@ class Folder(Dataset):
         seed: int = 0,
         mpp: float | None = None,
         objects: str = "auto",
+        lenient: bool = False,
     ) -> None:
         check_split(split)
         if objects not in ("auto", "instances", "none"):
             raise ConfigError(f"objects is {objects!r}; choose auto, instances or none")
         if mpp is not None and not mpp > 0:
             raise ConfigError(f"mpp is {mpp}; micrometres per pixel are above 0, or null where unknown")
-        parts = find_parts(Path(root), val_fraction, seed)
+        unmatched: list[Path] | None = [] if lenient else None
+        parts = find_parts(Path(root), val_fraction, seed, unmatched)
         wanted = ("train", "val") if split == "all" else (split,)
         self.pairs = sorted(pair for part in wanted for pair in parts.get(part, []))
         if not self.pairs:
             held = ", ".join(f"{part} ({len(pairs)} images)" for part, pairs in parts.items() if pairs)
             raise MissingError(f"{root} has no image for the split {split!r}; it has {held or 'none at all'}")
         by_stem([image for _, image, _ in self.pairs])  # the same stem in train and in val: names must differ
-        _check_sizes(self.pairs)
+        if not lenient:
+            _check_sizes(self.pairs)
         super().__init__(split, [name for name, _, _ in self.pairs], mpp)
+        self.unmatched = unmatched or []
         self.objects = objects
 
     def read(self, index: int) -> Sample:
@@ -83,6 +89,9 @@ class Folder(Dataset):
             labels = binary.astype(np.int32)
         return Sample(name, to_rgb(read_image(image_path)), binary[None, None], labels)
 
+    def files(self, index: int) -> tuple[Path | None, Path | None]:
+        return self.pairs[index][1:]
+
     @property
     def report(self) -> dict[str, Any]:
         """Adds the number of images by suffix."""
@@ -90,7 +99,9 @@ class Folder(Dataset):
         return {**super().report, "suffixes": dict(suffixes)}
 
 
-def find_parts(root: Path, val_fraction: float, seed: int) -> dict[str, list[Pair]]:
+def find_parts(
+    root: Path, val_fraction: float, seed: int, unmatched: list[Path] | None = None
+) -> dict[str, list[Pair]]:
     """The pairs of each part of the data under `root`, by the first of the module's layouts that is there."""
     if not root.is_dir():
         raise MissingError(f"dataset.root {root} is not a folder")
@@ -101,13 +112,13 @@ def find_parts(root: Path, val_fraction: float, seed: int) -> dict[str, list[Pai
             (root / "images" / part, root / "masks" / part),
         ):
             if images.is_dir() and masks.is_dir():
-                parts[part] = match_pairs(images_in(images), images_in(masks))
+                parts[part] = match_pairs(images_in(images), images_in(masks), unmatched)
     if parts:
         return parts
     images, masks = root / "images", root / "masks"
     if not (images.is_dir() and masks.is_dir()):
         raise MissingError(f"{root} must hold images/ and masks/, or train/, val/, test/ with both in each")
-    pairs = match_pairs(images_in(images), images_in(masks))
+    pairs = match_pairs(images_in(images), images_in(masks), unmatched)
     if not pairs:
         raise MissingError(f"{images} holds no image")
     return _divide(pairs, root / "index.csv", val_fraction, seed)

@@ -54,6 +54,7 @@ class Monuseg(Dataset):
         split: "train", "val", "test" or "all" (train + val).
         fold: 0..4, the fold that is "val": the images whose rank by name is `fold` modulo 5.
         cache_dir: folder for the rasterised masks; None: `$SEGDIFF_CACHE`, else the user's cache folder.
+        lenient: go on without files that have no partner (`unmatched` has them).
     Raises:
         MissingError: the folder that this split needs is not there.
         DataError: an image without its annotation, or an annotation without its image.
@@ -61,11 +62,22 @@ class Monuseg(Dataset):
 
     kind = "monuseg"
 
-    def __init__(self, root: str | Path, split: str, *, fold: int = 0, cache_dir: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        *,
+        fold: int = 0,
+        cache_dir: str | Path | None = None,
+        lenient: bool = False,
+    ) -> None:
         check_split(split)
-        items = {item.name: item for item in find_items(Path(root), "test" if split == "test" else "train")}
+        unmatched: list[Path] | None = [] if lenient else None
+        found = find_items(Path(root), "test" if split == "test" else "train", unmatched)
+        items = {item.name: item for item in found}
         self.items = [items[name] for name in of_fold(list(items), split, fold)]
         super().__init__(split, [item.name for item in self.items], MPP)
+        self.unmatched = unmatched or []
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir is not None else default_cache_dir()
 
     def read(self, index: int) -> Sample:
@@ -91,6 +103,10 @@ class Monuseg(Dataset):
         arrays = cached(self.cache_dir, f"{digest}-{height}x{width}-v{RASTERISER_VERSION}", make)
         return arrays["labels"], json.loads(str(arrays["report"]))
 
+    def files(self, index: int) -> tuple[Path | None, Path | None]:
+        item = self.items[index]
+        return item.image, item.truth
+
     @property
     def report(self) -> dict[str, Any]:
         """Adds the counts of `rasterise`, summed over the images; rasterises what is not in the cache yet."""
@@ -102,7 +118,7 @@ class Monuseg(Dataset):
         return {**super().report, **counts}
 
 
-def find_items(root: Path, part: str) -> list[Item]:
+def find_items(root: Path, part: str, unmatched: list[Path] | None = None) -> list[Item]:
     """The items of part "train" (all training images) or "test", sorted by name.
 
     Raises:
@@ -113,10 +129,10 @@ def find_items(root: Path, part: str) -> list[Item]:
         raise MissingError(f"dataset.root {root} is not a folder")
     for images, truths in _official(root, part):
         if images.is_dir() and truths.is_dir():
-            return _items(match_pairs(images_in(images), _annotations_in(truths)))
+            return _items(match_pairs(images_in(images), _annotations_in(truths), unmatched))
     for folder in (root / PUBLISHED[part], *([root] if root.name == PUBLISHED[part] else [])):
         if (folder / "img").is_dir() and (folder / "mask").is_dir():
-            return _items(match_pairs(images_in(folder / "img"), images_in(folder / "mask")))
+            return _items(match_pairs(images_in(folder / "img"), images_in(folder / "mask"), unmatched))
     official = f"'{TRAINING}/Tissue Images' and '.../Annotations'" if part == "train" else f"'{TEST}'"
     raise MissingError(
         f"{root} has no {'training' if part == 'train' else 'test'} images: it must hold {official}, "

@@ -13,22 +13,31 @@ def stem_of(path: Path) -> str:
     return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
 
 
-def match_pairs(images: Sequence[Path], truths: Sequence[Path]) -> list[tuple[str, Path, Path]]:
+def match_pairs(
+    images: Sequence[Path], truths: Sequence[Path], unmatched: list[Path] | None = None
+) -> list[tuple[str, Path, Path]]:
     """Match images and truths by stem.
 
+    Args:
+        unmatched: takes the files without partner, which are an error otherwise.
     Returns:
         (stem, image, truth), sorted by stem.
     Raises:
-        DataError: two images or two truths of one stem, an image without truth, a truth without image.
+        DataError: two images or two truths of one stem; a file without partner, unless `unmatched` takes it.
     """
     images_by_stem, truths_by_stem = by_stem(images), by_stem(truths)
-    for stem, path in images_by_stem.items():
-        if stem not in truths_by_stem:
-            raise DataError(f"{path} has no mask or annotation of the same stem ({stem})")
-    for stem, path in truths_by_stem.items():
-        if stem not in images_by_stem:
-            raise DataError(f"{path} has no image of the same stem ({stem})")
-    return [(stem, images_by_stem[stem], truths_by_stem[stem]) for stem in sorted(images_by_stem)]
+    for what, ours, others in (
+        ("mask or annotation", images_by_stem, truths_by_stem),
+        ("image", truths_by_stem, images_by_stem),
+    ):
+        alone = [stem for stem in ours if stem not in others]
+        if alone and unmatched is None:
+            more = f"; {len(alone) - 1} more files are without" if len(alone) > 1 else ""
+            raise DataError(f"{ours[alone[0]]} has no {what} of the same stem ({alone[0]}){more}")
+        if unmatched is not None:
+            unmatched += [ours[stem] for stem in alone]
+    both = sorted(images_by_stem.keys() & truths_by_stem.keys())
+    return [(stem, images_by_stem[stem], truths_by_stem[stem]) for stem in both]
 
 
 def by_stem(paths: Sequence[Path]) -> dict[str, Path]:

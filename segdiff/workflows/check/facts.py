@@ -1,0 +1,183 @@
+"""The facts of one image and its truth, and of many."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.images import read_image
+from segdiff.data.masks import read_mask
+from segdiff.data.objects import median_diameter, object_areas
+from segdiff.workflows.check.duplicates import Signature, signature
+
+
+@dataclass(frozen=True)
+class StoredFacts:
+    """What the files themselves say; None where a data set has no file for each image.
+
+    Attributes:
+        channels, type, suffix: of the image.
+        mask_values: the distinct values of the mask, at most `MANY` of them; empty if it is no picture.
+        mask_is_image: the mask holds the very pixels of the image.
+    """
+
+    channels: int | None = None
+    type: str | None = None
+    suffix: str | None = None
+    mask_values: tuple[float, ...] = ()
+    mask_is_image: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is to be said of a sample.
+
+    Attributes:
+        name: of the sample.
+        size: (height, width).
+        foreground: share of object, of all raters together.
+        border: share of object among the outermost pixels.
+        areas: pixels of each object.
+        told_apart: whether the truth numbers its objects.
+        signature: to find duplicates; None where they are not looked for.
+        mask_hash: of the truth; None where it is empty or full.
+        stored: of the files.
+    """
+
+    name: str
+    size: tuple[int, int]
+    foreground: float
+    border: float
+    areas: NDArray[np.int64]
+    told_apart: bool
+    signature: Signature | None
+    mask_hash: str | None
+    stored: StoredFacts = field(default_factory=StoredFacts)
+
+    @property
+    def looks_inverted(self) -> bool:
+        """Most of the picture is object, and nearly all of its border: background and object may be exchanged."""
+        return 0.5 < self.foreground < 1 and self.border > 0.75
+
+
+MANY = 16
+
+
+def facts_of(sample: Sample, stored: StoredFacts | None = None, recognise: bool = True) -> Facts:
+    """Of a sample in memory. `recognise`: also what finds duplicates."""
+    truth = np.asarray(sample.mask.any(axis=(0, 1)))
+    border = np.concatenate([truth[0], truth[-1], truth[:, 0], truth[:, -1]])
+    share = float(truth.mean())
+    return Facts(
+        name=sample.name,
+        size=(sample.image.shape[0], sample.image.shape[1]),
+        foreground=share,
+        border=float(border.mean()),
+        areas=object_areas(sample),
+        told_apart=sample.instances is not None,
+        signature=signature(sample.image) if recognise else None,
+        mask_hash=hashlib.sha256(np.packbits(truth).tobytes()).hexdigest() if recognise and 0 < share < 1 else None,
+        stored=stored or StoredFacts(),
+    )
+
+
+def stored_facts(dataset: Dataset, index: int) -> StoredFacts:
+    """Of the files of a sample.
+
+    Raises:
+        DataError, MissingError: a file that cannot be read.
+    """
+    image_path, truth_path = dataset.files(index)
+    if image_path is None:
+        return StoredFacts()
+    image = read_image(image_path)
+    values: tuple[float, ...] = ()
+    same = False
+    if truth_path is not None and not _is_outlines(truth_path):
+        mask = read_mask(truth_path)
+        values = tuple(float(v) for v in np.unique(mask)[:MANY])
+        same = mask.shape == image.shape and np.array_equal(mask, image)
+    return StoredFacts(
+        channels=1 if image.ndim == 2 else image.shape[2],
+        type=str(image.dtype),
+        suffix=image_path.suffix.lower(),
+        mask_values=values,
+        mask_is_image=bool(same),
+    )
+
+
+def _is_outlines(path: Path) -> bool:
+    return path.name.lower().endswith((".xml", ".xml.gz"))
+
+
+def summary(facts: Sequence[Facts], mpp: float | None = None) -> dict[str, Any]:
+    """Numbers of several samples, in plain values.
+
+    Returns:
+        "images"; "sizes" ("least", "median", "largest" as [height, width], and how many "different"); "foreground"
+        and, over all objects, "objects": their "count", "median_diameter_px", and in micrometres if `mpp` is known;
+        "channels", "types", "formats" with their counts, where there are files.
+    """
+    if not facts:
+        return {"images": 0}
+    sizes = sorted((f.size for f in facts), key=lambda size: (size[0] * size[1], size))
+    shares = [f.foreground for f in facts]
+    areas = np.concatenate([f.areas for f in facts])
+    diameter = median_diameter(areas)
+    told: dict[str, Any] = {
+        "images": len(facts),
+        "sizes": {
+            "least": list(sizes[0]),
+            "median": list(sizes[len(sizes) // 2]),
+            "largest": list(sizes[-1]),
+            "different": len(set(sizes)),
+        },
+        "foreground": {
+            "least": round(min(shares), 4),
+            "median": round(float(np.median(shares)), 4),
+            "largest": round(max(shares), 4),
+        },
+        "objects": {
+            "count": int(areas.size),
+            "median_diameter_px": None if diameter is None else round(diameter, 1),
+            "median_diameter_um": None if diameter is None or mpp is None else round(diameter * mpp, 2),
+        },
+    }
+    for key, values in (
+        ("channels", [f.stored.channels for f in facts]),
+        ("types", [f.stored.type for f in facts]),
+        ("formats", [f.stored.suffix for f in facts]),
+    ):
+        counted = Counter(str(value) for value in values if value is not None)
+        if counted:
+            told[key] = dict(sorted(counted.items()))
+    return told
+
+
+def describe_summary(told: dict[str, Any]) -> str:
+    """One line of `summary` for people."""
+    if not told["images"]:
+        return "no image"
+    sizes, shares, objects = told["sizes"], told["foreground"], told["objects"]
+    size = " x ".join(map(str, sizes["median"]))
+    if sizes["different"] > 1:
+        size = (
+            f"{' x '.join(map(str, sizes['least']))} to {' x '.join(map(str, sizes['largest']))}, mostly about {size}"
+        )
+    diameter = ""
+    if objects["median_diameter_px"] is not None:
+        diameter = f" of {objects['median_diameter_px']:g} px median diameter"
+        if objects["median_diameter_um"] is not None:
+            diameter += f" ({objects['median_diameter_um']:g} um)"
+    return (
+        f"{told['images']} image(s) of {size}; object {shares['median']:.1%} "
+        f"({shares['least']:.1%} to {shares['largest']:.1%}); {objects['count']:,} objects{diameter}"
+    )
