@@ -31,21 +31,30 @@ def open_hdf5(path: Path) -> Iterator[Any]:
         yield file
 
 
-def read_array(file: Any, name: str, path: Path) -> np.ndarray:
-    """The array of that name in an open file.
+def find_array(file: Any, name: str, path: Path) -> Any:
+    """The array of that name in an open file, not read yet: it has `shape` and `dtype`.
 
     Raises:
-        DataError: there is none, or it cannot be read.
+        DataError: there is none.
     """
     import h5py
 
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         raise DataError(f"{path} holds no array {name!r}")
+    return found
+
+
+def read_array(array: Any, path: Path, part: tuple[slice, ...] = ()) -> np.ndarray:
+    """The values of what `find_array` gave, or those in `part`; nothing else is read.
+
+    Raises:
+        DataError: they cannot be read.
+    """
     try:
-        return np.asarray(found[()])
+        return np.asarray(array[part])
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: {name} cannot be read ({error})") from error
+        raise DataError(f"{path}: {array.name} cannot be read ({error})") from error
 
 
 def names_of(file: Any, group: str, path: Path) -> list[str]:

@@ -8,7 +8,7 @@ from made import SIZE, make_cityscapes, polygon
 from pycocotools import mask as coco
 
 from segdiff.data.datasets import build_dataset
-from segdiff.data.datasets.cityscapes import CLASSES, _percent
+from segdiff.data.datasets.cityscapes import CLASSES
 from segdiff.errors import ConfigError, DataError, MissingError
 
 
@@ -48,6 +48,50 @@ def test_splits_and_classes(root):
     with pytest.raises(ConfigError, match="person, rider"):
         build_dataset("cityscapes", root, "train", class_name="tram")
     assert len(CLASSES) == 8
+    with pytest.raises(ConfigError, match="expansion is 'tight'; choose true or false"):
+        build_dataset("cityscapes", root, "train", expansion="tight")
+    with pytest.raises(ConfigError, match="seed is -1"):
+        build_dataset("cityscapes", root, "train", seed=-1)
+
+
+def test_a_fold_of_the_training_pictures_stands_in_for_train_val(root):
+    (root / "train_val" / "all_classes_instances.json").unlink()
+    parts = {split: build_dataset("cityscapes", root, split, fold=1) for split in ("train", "val", "test", "all")}
+    # Two pictures with two objects each: the objects of one picture stay together.
+    assert {split: data.names for split, data in parts.items()} == {
+        "train": ["a_0_0", "a_0_1"],
+        "val": ["a_1_2", "a_1_3"],
+        "test": ["c_0_0", "c_0_1", "c_1_2", "c_1_3"],
+        "all": ["a_0_0", "a_0_1", "a_1_2", "a_1_3"],
+    }
+    for seed in range(20):  # boxes of validation grow by 15 % whatever the seed, 30 rows and columns by 2.25 an end
+        for split in ("val", "all"):
+            data = build_dataset("cityscapes", root, split, fold=1, expansion=True, seed=seed)
+            assert data.instances[-1].box == (18, 52, 38, 72)
+    with pytest.raises(DataError, match="2 training image.* leave none for the split 'val'"):
+        build_dataset("cityscapes", root, "val", fold=2)
+    with pytest.raises(ConfigError, match="fold is 5"):
+        build_dataset("cityscapes", root, "train", fold=5)
+    with pytest.raises(MissingError, match="train_val.*; fold=0 takes a fifth"):
+        build_dataset("cityscapes", root, "val")
+
+
+def test_a_class_by_its_other_name(root):
+    path = root / "train" / "all_classes_instances.json"
+    found = json.loads(path.read_text())["data"]["car"]
+    for spelling in ("bike", "bicycle"):
+        path.write_text(json.dumps({"data": {spelling: found}}))
+        for asked in ("bike", "bicycle"):
+            assert len(build_dataset("cityscapes", root, "train", class_name=asked)) == 1
+
+
+def test_samples_hold_no_more_than_their_crop(root, tmp_path):
+    make_cityscapes(tmp_path / "other", hdf5=True)
+    for place in (root, tmp_path / "other"):
+        sample = build_dataset("cityscapes", place, "train")[0]
+        for array in (sample.image, sample.mask):
+            owner = array if array.base is None else array.base
+            assert owner.nbytes == array.nbytes
 
 
 def test_pictures_may_lie_in_an_hdf5_file(root, tmp_path):
@@ -74,7 +118,6 @@ def test_boxes_of_training_grow_by_a_draw_that_stays(root):
         widths += [box[1] - box[0] for box in (data.instances[n].box for n in (1, 3))]
     expected = {round(50 + 0.15 * percent) - round(20 - 0.15 * percent) for percent in range(10, 21)}
     assert set(widths) == expected and len(expected) > 1
-    assert {_percent(number, 0) for number in range(200)} == set(range(10, 21))
 
 
 def test_a_grown_box_stays_in_the_picture(root):
@@ -96,6 +139,7 @@ def test_compressed_run_lengths(root):
         ({"bbox": [10, 5, 0, 35]}, "box of object 0 holds no pixel"),
         ({"bbox": [90, 5, 20, 35]}, "box of object 0 holds no pixel"),
         ({"bbox": "large"}, "object 0 lacks"),
+        ({"bbox": [1, 2, float("inf"), 4]}, "object 0 lacks"),
         ({"img": {}}, "object 0 lacks"),
         ({"segmentation": []}, "three points"),
         ({"segmentation": [[1, 2, 3, 4]]}, "three points"),

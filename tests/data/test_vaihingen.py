@@ -52,6 +52,10 @@ def test_damaged_files(root):
     with pytest.raises(DataError, match="building_3: the image is 256 x 256"):
         list(build_dataset("vaihingen", root, "all"))
     with h5py.File(path, "a") as file:
+        file["mask_single/building_mask_99"] = np.zeros((256, 256), np.uint8)
+    with pytest.raises(DataError, match=r"building_mask_99 has no image \(1 of 13 masks\)"):
+        build_dataset("vaihingen", root, "train")
+    with h5py.File(path, "a") as file:
         del file["mask_single"]
     with pytest.raises(DataError, match="no group 'mask_single'"):
         build_dataset("vaihingen", root, "train")

@@ -2,14 +2,15 @@
 
     root/train/all_classes_instances.json          the training objects
     root/train_val/all_classes_instances.json      validation: what PolygonRNN++ held out of the training pictures
-    root/val/all_classes_instances.json            what published tables are about: the split "test" here
+    root/val/all_classes_instances.json            what published tables are about: the split "test" here, so that
+                                                   these pictures never choose anything
     root/all_images.hdf5                           arrays by file name, or the pictures themselves:
     root/train/aachen/aachen_000000_000019_leftImg8bit.png   (or under root/leftImg8bit/)
 
 A JSON file holds {"data": {class: [object, ...]}}, an object {"segmentation": polygons [x, y, x, y, ...] or a
 run-length code, "bbox": [x, y, width, height], "img": {"file_name", "height", "width"}}. Polygons are filled by
 pycocotools, as published. One class makes one data set. Source: the published code, with the splits of PolygonRNN++
-(Acuna et al. 2018) as the ACDRNet scripts prepare them.
+(Acuna et al. 2018) as the ACDRNet scripts prepare them; a further file with train and train_val in one is not read.
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.hdf5 import open_hdf5, read_array
-from segdiff.data.images import read_image, to_rgb
-from segdiff.data.splits import check_split
+from segdiff.data.hdf5 import find_array, open_hdf5, read_array
+from segdiff.data.images import read_image, to_rgb, value_scale
+from segdiff.data.splits import check_split, of_fold
 from segdiff.errors import ConfigError, DataError, MissingError
 
 CLASSES = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
 ALIASES = {"bike": "bicycle"}
-PARTS = {"train": ("train",), "val": ("train_val",), "test": ("val",), "all": ("train", "train_val")}
+TRAINED, HELD_OUT, PUBLISHED = "train", "train_val", "val"  # folders
+PARTS = {"train": (TRAINED,), "val": (HELD_OUT,), "test": (PUBLISHED,), "all": (TRAINED, HELD_OUT)}
 OBJECTS, IMAGES = "all_classes_instances.json", "all_images.hdf5"
 TRAIN_PERCENT, OTHER_PERCENT = (10, 20), 15  # by which an expanded box grows
 
@@ -41,19 +43,34 @@ class Instance:
     """An object in a picture.
 
     Attributes:
-        name: of the picture, and the object's number in its file.
         picture: file name, as in the JSON file.
+        number: of the object in its file.
         height, width: of the picture.
         shape: polygons, or a run-length code.
-        box: (top, bottom, left, right) of the crop, within the picture.
+        box: (top, bottom, left, right) in pixels, the ends not within; as in the file until it is `cropped`.
     """
 
-    name: str
     picture: str
+    number: int
     height: int
     width: int
     shape: Any
     box: tuple[int, int, int, int]
+
+    @property
+    def name(self) -> str:
+        return f"{Path(self.picture).stem}_{self.number}"
+
+    @property
+    def crop(self) -> tuple[slice, slice]:
+        top, bottom, left, right = self.box
+        return slice(top, bottom), slice(left, right)
+
+    def cropped(self, percent: int) -> Instance:
+        """With a box that is longer by `percent` % each way and lies within the picture."""
+        top, bottom, left, right = self.box
+        rows, columns = _grown(top, bottom, percent, self.height), _grown(left, right, percent, self.width)
+        return replace(self, box=(*rows, *columns))
 
 
 class Cityscapes(Dataset):
@@ -63,53 +80,65 @@ class Cityscapes(Dataset):
         root: the folder; the module's text shows its layout.
         split: "train", "val" (PolygonRNN++'s train_val), "test" (the official val) or "all" (train + val).
         class_name: one of `CLASSES`; "bike" is bicycle.
+        fold: None, or 0..4 to do without train_val: "val" then has the objects of the training pictures whose rank
+            by file name is `fold` modulo 5, "train" those of the others. No picture is in both.
         expansion: False crops to the object's box; True grows each side's length by p %, half at either end: p is drawn
-            once for each training object from 10, 11, ..., 20, and is 15 for all others.
+            once for each training object from 10, 11, ..., 20, and is 15 for those of "val" and "test".
         seed: of these draws.
     Raises:
-        ConfigError: a class that is not known.
+        ConfigError: an option that cannot be.
         MissingError: the JSON file that this split needs is not there. DataError: it is not such a file.
     """
 
     kind = "cityscapes"
 
     def __init__(
-        self, root: str | Path, split: str, *, class_name: str = "train", expansion: bool = False, seed: int = 0
+        self,
+        root: str | Path,
+        split: str,
+        *,
+        class_name: str = "train",
+        fold: int | None = None,
+        expansion: bool = False,
+        seed: int = 0,
     ) -> None:
         check_split(split)
         name = ALIASES.get(class_name, class_name)
         if name not in CLASSES:
             raise ConfigError(f"class_name is {class_name!r}; Cityscapes has {', '.join(CLASSES)}")
+        if not isinstance(expansion, bool):
+            raise ConfigError(f"expansion is {expansion!r}; choose true or false")
+        if seed < 0:
+            raise ConfigError(f"the data set's seed is {seed}; it must be 0 or more")
         self.root = Path(root)
-        self.instances = [
-            _instance(part, number, content, path, expansion, seed)
-            for part in PARTS[split]
-            for path in [self.root / part / OBJECTS]
-            for number, content in enumerate(_objects(path, name))
-        ]
-        if not self.instances:
+        parts = PARTS[split] if fold is None or split == "test" else (TRAINED,)
+        objects = {part: _objects(self.root / part / OBJECTS, name) for part in parts}
+        found = [instance for part in parts for instance in objects[part]]
+        if not found:
             raise DataError(f"{self.root} has no {name} in the split {split!r}")
+        trained = {instance.picture for instance in objects.get(TRAINED, [])}
+        if fold is not None and split != "test":
+            pictures = sorted(trained)
+            trained, wanted = (set(of_fold(pictures, part, fold)) for part in ("train", split))
+            found = [instance for instance in found if instance.picture in wanted]
+        self.instances = [instance.cropped(_percent(instance, trained, seed) if expansion else 0) for instance in found]
         super().__init__(split, [instance.name for instance in self.instances], None)
 
     def read(self, index: int) -> Sample:
         instance = self.instances[index]
-        top, bottom, left, right = instance.box
-        picture = self._picture(instance)
-        mask = _filled(instance)
-        crop = (slice(top, bottom), slice(left, right))
-        return Sample(instance.name, to_rgb(picture)[crop], mask[crop][None, None])
+        mask = _filled(instance)[instance.crop].copy()  # a view would keep the whole picture in memory
+        return Sample(instance.name, self._image(instance), mask[None, None])
 
-    def _picture(self, instance: Instance) -> np.ndarray:
+    def _image(self, instance: Instance) -> np.ndarray:
         stored = self.root / IMAGES
-        if stored.is_file():
-            with open_hdf5(stored) as file:
-                picture = read_array(file, instance.picture, stored)
-        else:
+        if not stored.is_file():
             picture = read_image(self._picture_file(instance.picture))
-        if picture.shape[:2] != (instance.height, instance.width):
-            size = f"{picture.shape[0]} x {picture.shape[1]}"
-            raise DataError(f"{instance.picture} is {size}, its objects say {instance.height} x {instance.width}")
-        return picture
+            _check_size(instance, picture)
+            return to_rgb(picture[instance.crop].copy(), value_scale(picture))
+        with open_hdf5(stored) as file:
+            array = find_array(file, instance.picture, stored)
+            _check_size(instance, array)
+            return to_rgb(read_array(array, stored, instance.crop), value_scale(array))
 
     def _picture_file(self, name: str) -> Path:
         places = [self.root / name, self.root / "leftImg8bit" / name]
@@ -119,36 +148,39 @@ class Cityscapes(Dataset):
         return found
 
 
-def _objects(path: Path, class_name: str) -> list[Any]:
-    """The objects of a class in a JSON file."""
+def _check_size(instance: Instance, picture: Any) -> None:
+    if picture.shape[:2] != (instance.height, instance.width):
+        size = " x ".join(str(length) for length in picture.shape[:2])
+        raise DataError(f"{instance.picture} is {size}, its objects say {instance.height} x {instance.width}")
+
+
+def _objects(path: Path, class_name: str) -> list[Instance]:
+    """The objects of a class in a JSON file, not cropped yet."""
     if not path.is_file():
-        raise MissingError(f"no such file: {path}")
+        instead = "; fold=0 takes a fifth of the training pictures instead" if path.parent.name == HELD_OUT else ""
+        raise MissingError(f"no such file: {path}{instead}")
+    spellings = [class_name, *(alias for alias, name in ALIASES.items() if name == class_name)]
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = content["data"].get(class_name, [])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        data = json.loads(path.read_text(encoding="utf-8"))["data"]
+        found = next((data[key] for key in spellings if key in data), [])
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} does not hold objects by class under 'data'") from error
-    if not isinstance(found, list):
-        raise DataError(f"{path}: {class_name} is not a list of objects")
-    return found
+    if not isinstance(data, dict) or not isinstance(found, list):
+        raise DataError(f"{path} does not hold a list of objects for each class under 'data'")
+    return [_instance(number, content, path) for number, content in enumerate(found)]
 
 
-def _instance(part: str, number: int, content: Any, path: Path, expansion: bool, seed: int) -> Instance:
+def _instance(number: int, content: Any, path: Path) -> Instance:
     try:
         picture = str(content["img"]["file_name"])
         height, width = (int(content["img"][key]) for key in ("height", "width"))
         x, y, across, down = (max(0, int(value)) for value in content["bbox"])
         shape = content["segmentation"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: object {number} lacks segmentation, bbox or img as they should be") from error
-    rows, columns = (y, y + down), (x, x + across)
-    if expansion:
-        percent = _percent(number, seed) if part == "train" else OTHER_PERCENT
-        rows, columns = _grown(*rows, percent, height), _grown(*columns, percent, width)
-    box = rows[0], min(rows[1], height), columns[0], min(columns[1], width)
-    if box[0] >= box[1] or box[2] >= box[3]:
+    if not (y < min(y + down, height) and x < min(x + across, width)):
         raise DataError(f"{path}: the box of object {number} holds no pixel of its picture")
-    return Instance(f"{Path(picture).stem}_{number}", picture, height, width, shape, box)
+    return Instance(picture, number, height, width, shape, (y, y + down, x, x + across))
 
 
 def _grown(start: int, end: int, percent: int, length: int) -> tuple[int, int]:
@@ -157,10 +189,12 @@ def _grown(start: int, end: int, percent: int, length: int) -> tuple[int, int]:
     return round(max(start - more, 0)), round(min(end + more, length))
 
 
-def _percent(number: int, seed: int) -> int:
-    """By how much the box of a training object grows: a pure function of its number and the seed."""
+def _percent(instance: Instance, trained: set[str], seed: int) -> int:
+    """By how much a box grows; of a training object a pure function of its number and the seed."""
+    if instance.picture not in trained:
+        return OTHER_PERCENT
     low, high = TRAIN_PERCENT
-    word = np.random.Philox(key=seed, counter=np.array([0, 0, number, 3], np.uint64)).random_raw()
+    word = np.random.Philox(key=seed, counter=np.array([0, 0, instance.number, 3], np.uint64)).random_raw()
     return low + int(word) % (high - low + 1)
 
 

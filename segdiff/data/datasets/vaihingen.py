@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.hdf5 import names_of, open_hdf5, read_array
+from segdiff.data.hdf5 import find_array, names_of, open_hdf5, read_array
 from segdiff.data.images import to_rgb
 from segdiff.data.splits import check_split, of_fold
 from segdiff.errors import DataError
@@ -33,7 +33,7 @@ class Vaihingen(Dataset):
         fold: 0..4, the fold that is "val": the crops whose rank by name is `fold` modulo 5.
     Raises:
         MissingError: the file that this split needs is not there.
-        DataError: it is not such a file, or an image in it has no mask.
+        DataError: it is not such a file, or an image in it has no mask, or a mask no image.
     """
 
     kind = "vaihingen"
@@ -49,8 +49,8 @@ class Vaihingen(Dataset):
     def read(self, index: int) -> Sample:
         name = self.names[index]
         with open_hdf5(self.path) as file:
-            image = read_array(file, f"{IMAGES}/{name}", self.path)
-            mask = read_array(file, f"{MASKS}/{self._mask_of[name]}", self.path)
+            paths = f"{IMAGES}/{name}", f"{MASKS}/{self._mask_of[name]}"
+            image, mask = (read_array(find_array(file, path, self.path), self.path) for path in paths)
         if image.ndim != 3 or mask.ndim != 2:
             raise DataError(f"{self.path}: {name} has an image of shape {image.shape} and a mask of {mask.shape}")
         return Sample(name, to_rgb(image), (mask > 0).astype(np.uint8)[None, None])
@@ -61,7 +61,8 @@ def _match(images: list[str], masks: list[str], path: Path) -> dict[str, str]:
     if not images:
         raise DataError(f"{path} holds no image")
     by_name = {mask.replace("_mask", ""): mask for mask in masks}
-    missing = [name for name in images if name not in by_name]
-    if missing:
+    if missing := [name for name in images if name not in by_name]:
         raise DataError(f"{path}: {missing[0]} has no mask ({len(missing)} of {len(images)} images)")
+    if lonely := [mask for name, mask in by_name.items() if name not in set(images)]:
+        raise DataError(f"{path}: {lonely[0]} has no image ({len(lonely)} of {len(masks)} masks)")
     return {name: by_name[name] for name in images}
