@@ -70,8 +70,9 @@ def test_a_fold_of_the_training_pictures_stands_in_for_train_val(root):
             assert data.instances[-1].box == (18, 52, 38, 72)
     with pytest.raises(DataError, match="2 training image.* leave none for the split 'val'"):
         build_dataset("cityscapes", root, "val", fold=2)
-    with pytest.raises(ConfigError, match="fold is 5"):
-        build_dataset("cityscapes", root, "train", fold=5)
+    for split in ("train", "test"):
+        with pytest.raises(ConfigError, match="fold is 5"):
+            build_dataset("cityscapes", root, split, fold=5)
     with pytest.raises(MissingError, match="train_val.*; fold=0 takes a fifth"):
         build_dataset("cityscapes", root, "val")
 

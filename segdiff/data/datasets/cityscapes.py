@@ -117,9 +117,10 @@ class Cityscapes(Dataset):
         if not found:
             raise DataError(f"{self.root} has no {name} in the split {split!r}")
         trained = {instance.picture for instance in objects.get(TRAINED, [])}
-        if fold is not None and split != "test":
-            pictures = sorted(trained)
-            trained, wanted = (set(of_fold(pictures, part, fold)) for part in ("train", split))
+        if fold is not None:
+            pictures = sorted({instance.picture for instance in found})
+            wanted = set(of_fold(pictures, split, fold))
+            trained = set() if split == "test" else set(of_fold(pictures, "train", fold))
             found = [instance for instance in found if instance.picture in wanted]
         self.instances = [instance.cropped(_percent(instance, trained, seed) if expansion else 0) for instance in found]
         super().__init__(split, [instance.name for instance in self.instances], None)
