@@ -163,7 +163,7 @@ def _objects(path: Path, class_name: str) -> list[Instance]:
     spellings = [class_name, *(alias for alias, name in ALIASES.items() if name == class_name)]
     try:
         data = json.loads(path.read_text(encoding="utf-8"))["data"]
-        found = next((data[key] for key in spellings if key in data), [])
+        found: Any = next((data[key] for key in spellings if key in data), [])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} does not hold objects by class under 'data'") from error
     if not isinstance(data, dict) or not isinstance(found, list):
