@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segdiff.cli.options import Parser, add_dataset_options, add_model_options, key_values, positive_int
+from segdiff.cli.options import (
+    Parser,
+    add_dataset_options,
+    add_model_options,
+    add_part_option,
+    key_values,
+    part_from,
+    positive_int,
+)
 from segdiff.cli.scores import add_score_options, scoring_from, table, write_scores
 
 PROG = "segdiff evaluate"
@@ -17,6 +25,7 @@ def build_parser() -> Parser:
     parser.add_argument("--split", choices=SPLITS, default="test", help="all is train + val (default: test)")
     parser.add_argument("--protocol", metavar="NAME", help="paper or native (default: that of the data set)")
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N images")
+    add_part_option(parser)
     add_score_options(parser, "those of the protocol")
     add_model_options(parser)
     return parser
@@ -48,6 +57,7 @@ def main(argv: Sequence[str]) -> int:
             threshold=args.threshold,
             batch_size=args.batch_size,
             limit=args.limit,
+            part=part_from(args),
             progress=progress,
         )
     print(table(scores))

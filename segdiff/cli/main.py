@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "train a model; options are those of conf/, as dataset.root=DIR",
     "predict": "masks, probabilities, uncertainty and overlays of images",
     "evaluate": "scores of a model on a data set",
+    "join": "one of the scores of several parts (evaluate --part)",
     "score": "scores of masks made by any tool",
     "compare": "the paired difference between two files of scores",
     "import-official": "make a model folder of a checkpoint of the published code",

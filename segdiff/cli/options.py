@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from segdiff.errors import ConfigError
+
+if TYPE_CHECKING:
+    from segdiff.workflows.parts import Part
 
 # As segdiff.diffusion.sampling and segdiff.models.device know them (a test compares): importing them for a
 # help text would import torch.
@@ -92,6 +95,22 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="windows x chains at a time (default: auto)",
     )
+
+
+def add_part_option(parser: argparse.ArgumentParser) -> None:
+    """A share of the files, for several processes or array jobs."""
+    parser.add_argument(
+        "--part",
+        metavar="I/N",
+        help="only this share of the images, such as 2/4; under torchrun each process takes its own without",
+    )
+
+
+def part_from(args: argparse.Namespace) -> Part:
+    """The part that the option or else the environment (torchrun's) asks for."""
+    from segdiff.workflows.parts import parse_part, part_of_environment
+
+    return part_of_environment() if args.part is None else parse_part(args.part)
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segdiff.cli.options import Parser, add_model_options, positive_float
+from segdiff.cli.options import Parser, add_model_options, add_part_option, part_from, positive_float
 
 PROG = "segdiff predict"
 LISTED = 20  # so many images have their files listed on the terminal
@@ -31,7 +31,10 @@ def build_parser() -> Parser:
         help="files, folders of images, patterns such as 'slides/*.png'; may be given several times",
     )
     parser.add_argument("--output-dir", default="out", metavar="DIR", help="where results go (default: out)")
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are there (never an input)")
+    there = parser.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace results that are there (never an input)")
+    there.add_argument("--resume", action="store_true", help="go on with a run that was cut: what is done stays")
+    add_part_option(parser)
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument(
         "--mpp",
@@ -57,6 +60,7 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.workflows.load import change_sampling, load_predictor
     from segdiff.workflows.predict_files import predict_files
 
+    part = part_from(args)
     predictor = load_predictor(args.model, device=args.device, precision=args.precision)
     own = predictor.scale.get("mpp")
     if own is not None and args.mpp is None and args.scale is None:
@@ -71,6 +75,8 @@ def main(argv: Sequence[str]) -> int:
             args.image,
             args.output_dir,
             overwrite=args.overwrite,
+            resume=args.resume,
+            part=part,
             seed=args.seed,
             sampling=change_sampling(predictor.sampling, args.chains, args.steps, args.sampler),
             threshold=args.threshold,
@@ -80,10 +86,10 @@ def main(argv: Sequence[str]) -> int:
             command=["segdiff", "predict", *argv],
             progress=progress,
         )
-    return _report(record["images"], Path(args.output_dir))
+    return _report(record["images"], Path(args.output_dir), f"prediction{part.suffix}.json")
 
 
-def _report(images: list[dict[str, Any]], folder: Path) -> int:
+def _report(images: list[dict[str, Any]], folder: Path, record: str) -> int:
     """Say where results lie and what failed; the exit code."""
     done = [image for image in images if image["status"] == "done"]
     failed = [image for image in images if image["status"] == "failed"]
@@ -91,7 +97,7 @@ def _report(images: list[dict[str, Any]], folder: Path) -> int:
         print("  ".join(str(folder / name) for name in image["outputs"].values()))
     if len(done) > LISTED:
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
-    print(f"{len(done)} of {len(images)} image(s) predicted; how: {folder / 'prediction.json'}")
+    print(f"{len(done)} of {len(images)} image(s) predicted; how: {folder / record}")
     for image in failed:
         print(f"{PROG}: error: {image['image']}: {image['error']}", file=sys.stderr)
     return 0 if not failed else 3 if done else 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,8 +20,13 @@ def add_score_options(parser: argparse.ArgumentParser, default: str) -> None:
         "--metrics", metavar="A,B,...", help=f"dice, iou, hausdorff_95, ... or all of them: all (default: {default})"
     )
     group.add_argument("--tolerance", metavar="T", help="of boundaries, such as 2px (default) or 0.5um")
-    group.add_argument("--json", metavar="FILE", help="write the scores there, with all that made them")
-    group.add_argument("--csv", metavar="FILE", help="write a row an image there")
+    add_score_files(group)
+
+
+def add_score_files(parser: argparse._ActionsContainer) -> None:
+    """Where scores are written."""
+    parser.add_argument("--json", metavar="FILE", help="write the scores there, with all that made them")
+    parser.add_argument("--csv", metavar="FILE", help="write a row an image there")
 
 
 def scoring_from(args: argparse.Namespace, default: Sequence[str]) -> Scoring:
@@ -36,12 +42,22 @@ def write_scores(args: argparse.Namespace, scores: Mapping[str, Any], **more: An
     from segdiff.data.writers import write_json
     from segdiff.workflows.scoring import write_csv
 
-    if args.json:
-        write_json(args.json, {**scores, **more})
-    if args.csv:
-        write_csv(args.csv, scores)
-    if args.json or args.csv:
-        print("scores: " + ", ".join(path for path in (args.json, args.csv) if path))
+    json_file, csv_file = (_of_part(path, scores.get("part")) for path in (args.json, args.csv))
+    if json_file:
+        write_json(json_file, {**scores, **more})
+    if csv_file:
+        write_csv(csv_file, scores)
+    if json_file or csv_file:
+        print("scores: " + ", ".join(str(path) for path in (json_file, csv_file) if path))
+
+
+def _of_part(path: str | None, part: str | None) -> Path | None:
+    """A file of a part has a name of its own: scores.json becomes scores_2of4.json."""
+    if path is None or part is None:
+        return None if path is None else Path(path)
+    from segdiff.workflows.parts import parse_part
+
+    return Path(path).with_stem(Path(path).stem + parse_part(part).suffix)
 
 
 def table(scores: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from segdiff.inference.prediction import Prediction
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import BatchSize
 from segdiff.metrics.table import Scoring
+from segdiff.workflows.parts import Part
 from segdiff.workflows.record import describe
 from segdiff.workflows.scoring import score, summarise
 
@@ -33,6 +34,7 @@ def evaluate(
     threshold: float | None = None,
     batch_size: BatchSize = "auto",
     limit: int | None = None,
+    part: Part | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def evaluate(
         scoring: which metrics; None: those of the protocol.
         seed, sampling, threshold, batch_size: as `Predictor.predict`.
         limit: only the first images of the data set; None for all.
+        part: a share of these; `segdiff.workflows.scoring.join` makes one of all parts.
         progress: told how far it is.
         watch: given each sample, as the protocol shows it, with its prediction; for pictures.
     Returns:
@@ -56,9 +59,12 @@ def evaluate(
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit={limit}: at least 1 image is needed")
-    n = len(dataset) if limit is None else min(limit, len(dataset))
-    if n == 0:
-        raise ConfigError(f"the split {dataset.split} of {dataset.kind} holds no image")
+    part = part or Part()
+    chosen = part.of(range(len(dataset) if limit is None else min(limit, len(dataset))))
+    if not chosen:
+        share = "" if part.count == 1 else f" for part {part}"
+        raise ConfigError(f"the split {dataset.split} of {dataset.kind} holds no image{share}")
+    n = len(chosen)
     sampling = sampling or predictor.sampling
     predictor.segmenter.check(sampling)
     threshold = predictor.inference.threshold if threshold is None else threshold
@@ -67,12 +73,12 @@ def evaluate(
     windows = _windows(predictor, protocol)
 
     rows = []
-    for index in range(n):
+    for number, index in enumerate(chosen):
         name = dataset.names[index]
 
-        def report(done: float, total: float = 1, index: int = index, name: str = name) -> None:
+        def report(done: float, total: float = 1, number: int = number, name: str = name) -> None:
             if progress is not None:
-                progress(index + done / total, n, name)
+                progress(number + done / total, n, name)
 
         report(0)
         began = time.perf_counter()
@@ -101,6 +107,7 @@ def evaluate(
         "protocol": protocol.name,
         "dataset": dataset.kind,
         "split": dataset.split,
+        "part": None if part.count == 1 else str(part),
         **describe(predictor, sampling, threshold, seed),
         "windows": {"window": windows[0], "overlap": windows[1]},
         "per_image": images,

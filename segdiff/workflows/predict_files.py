@@ -13,9 +13,10 @@ from segdiff.errors import ConfigError, SegdiffError, UserError
 from segdiff.inference.prediction import output_paths
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import BatchSize
-from segdiff.workflows.record import PredictionRecord, describe
+from segdiff.workflows.parts import Part
+from segdiff.workflows.record import PredictionRecord, describe, resumable
 
-RECORD = "prediction.json"
+RECORD = "prediction{}.json"  # for the whole and for a part
 # Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
 Progress = Callable[[float, int, str], None]
 
@@ -27,18 +28,23 @@ def plan_outputs(images: Sequence[Path], folder: Path, overwrite: bool) -> None:
         ConfigError: two inputs would be written to the same files; an output would replace an input, which
             not even `overwrite` allows; or an output is there and `overwrite` is not set.
     """
+    _refuse_same_names(images)
     inputs = {image.resolve() for image in images}
+    for image in images:
+        for path in output_paths(folder, image.stem).values():
+            if path.resolve() in inputs:
+                raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
+            if path.exists() and not overwrite:
+                raise ConfigError(f"{path} exists: choose another output folder, or --overwrite")
+
+
+def _refuse_same_names(images: Sequence[Path]) -> None:
     stems: dict[str, Path] = {}
     for image in images:
         # Upper and lower case are one name on the file systems of macOS and Windows.
         other = stems.setdefault(image.stem.casefold(), image)
         if other is not image:
             raise ConfigError(f"{other} and {image} would be written to the same files: predict them apart")
-        for path in output_paths(folder, image.stem).values():
-            if path.resolve() in inputs:
-                raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
-            if path.exists() and not overwrite:
-                raise ConfigError(f"{path} exists: choose another output folder, or --overwrite")
 
 
 def predict_files(
@@ -47,6 +53,8 @@ def predict_files(
     output_dir: str | Path,
     *,
     overwrite: bool = False,
+    resume: bool = False,
+    part: Part | None = None,
     seed: int = 0,
     sampling: Sampling | None = None,
     threshold: float | None = None,
@@ -64,6 +72,9 @@ def predict_files(
             <stem>_uncertainty.tif (only where there are several chains) and <stem>_overlay.png; beside them
             lies prediction.json, written anew after each image.
         overwrite: replace outputs that are there; inputs are never replaced.
+        resume: go on with a run of the same settings in this folder: images that its record says are done, and
+            whose files are there, are left as they are.
+        part: predict a share of the images only; its record is prediction_2of4.json, say.
         seed, sampling, threshold, batch_size, mpp, scale: as `Predictor.predict`.
         command: for the record.
         progress: told how far it is.
@@ -73,10 +84,12 @@ def predict_files(
     Raises:
         MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
     """
+    part = part or Part()
     found, folder = list_images(images), Path(output_dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another output folder")
-    plan_outputs(found, folder, overwrite)
+    _refuse_same_names(found)  # of all parts: they write into one folder
+    found = part.of(found)
     predictor.scale_factor(mpp, scale)  # contradictions are found before any work
     sampling = sampling or predictor.sampling
     predictor.segmenter.check(sampling)
@@ -87,7 +100,10 @@ def predict_files(
         "scale": scale,
         "command": list(command) if command is not None else None,
     }
-    record = PredictionRecord(folder / RECORD, settings, found)
+    path = folder / RECORD.format(part.suffix)
+    done = resumable(path, settings) if resume else {}
+    plan_outputs([image for image in found if str(image) not in done], folder, overwrite or resume)
+    record = PredictionRecord(path, settings, found, done)
 
     def predict_one(index: int, image: Path) -> dict[str, Any]:
         began = time.perf_counter()
@@ -102,7 +118,7 @@ def predict_files(
             scale=scale,
             progress=lambda done, total: report(index + done / total, image),
         )
-        paths = prediction.save(folder, image.stem, image=array, overwrite=overwrite)
+        paths = prediction.save(folder, image.stem, image=array, overwrite=overwrite or resume)
         return {
             "shape": list(array.shape),
             "seconds": round(time.perf_counter() - began, 3),
@@ -114,6 +130,8 @@ def predict_files(
             progress(done, len(found), image.name)
 
     for index, image in enumerate(found):
+        if str(image) in done:
+            continue
         report(index, image)
         try:
             facts = predict_one(index, image)

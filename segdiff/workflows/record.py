@@ -13,9 +13,12 @@ from typing import Any
 from segdiff import __version__
 from segdiff.data.writers import write_json
 from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ConfigError, DataError
 from segdiff.inference.predictor import Predictor
 
 FORMAT_VERSION = 1
+# What decides the masks; where and how fast they were made does not.
+DECIDING = ("model", "sampling", "inference", "seed", "precision", "mpp", "scale")
 PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile", "albumentations", "hydra-core", "monai")
 
 
@@ -54,12 +57,22 @@ class PredictionRecord:
         path: of the file.
         settings: of this run, plain values.
         images: the inputs, each "pending" until it is "done" or "failed".
+        done: what is known already of images by their path, as `resumable` gives it.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], images: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        images: Sequence[Path],
+        done: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.path = path
         self.content: dict[str, Any] = {"format_version": FORMAT_VERSION, **settings}
-        self._images = [{"image": str(image), "stem": image.stem, "status": "pending"} for image in images]
+        self._images = [
+            dict((done or {}).get(str(image), {"image": str(image), "stem": image.stem, "status": "pending"}))
+            for image in images
+        ]
         self.content["images"] = self._images
         if earlier := _earlier_runs(path, {image.stem for image in images}):
             self.content["earlier_runs"] = earlier
@@ -72,6 +85,38 @@ class PredictionRecord:
 
     def write(self) -> None:
         write_json(self.path, self.content)
+
+
+def resumable(path: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What of a run that was cut is there: the images that are done, with all their files, by their path.
+
+    Args:
+        path: of its record; where there is none, nothing is done.
+        settings: of the run that goes on with it.
+    Raises:
+        ConfigError: the run had other settings, so that results of both would lie side by side.
+        DataError: the file is not such a record.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        images = [dict(image) for image in old["images"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not a record that can be gone on with") from error
+    wanted = json.loads(json.dumps(settings))
+    changed = [key for key in DECIDING if old.get(key) != wanted.get(key)]
+    if changed:
+        raise ConfigError(
+            f"{path} was made with another {' and '.join(changed)}: "
+            "choose another output folder, or repeat the settings"
+        )
+    return {
+        image["image"]: image
+        for image in images
+        if image.get("status") == "done"
+        and all((path.parent / name).is_file() for name in image.get("outputs", {}).values())
+    }
 
 
 def _earlier_runs(path: Path, stems: set[str]) -> list[dict[str, Any]]:
