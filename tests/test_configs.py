@@ -16,6 +16,7 @@ from segdiff.models.normalisation import Normalisation
 from segdiff.settings import read_settings
 from segdiff.training.run import GROUPS
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
+from segdiff.training.tracking import read_tracking
 
 CHOICES = sorted(p.relative_to(conf_folder()).with_suffix("").as_posix() for p in conf_folder().glob("*/*.yaml"))
 
@@ -28,7 +29,8 @@ def composed(*overrides):
 def test_choice_composes_and_is_accepted(choice):
     group, name = choice.split("/")
     config = composed(f"{group}={name}")
-    assert set(config) == {*GROUPS, "seed", "device", "resume", "run"}
+    assert set(config) == {*GROUPS, "seed", "device", "resume", "run", "tracking"}
+    read_tracking(config["tracking"])
     read_settings(TrainerSettings, "trainer", config["trainer"])
     read_settings(OptimizerSettings, "optimizer", config["optimizer"])
     read_settings(Sampling, "sampling", config["sampling"])

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from segdiff.cli.configs import conf_folder, to_plain
+from segdiff.errors import ConfigError, SegdiffError
 
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+MULTIRUN = Path("multirun")
+LONGEST = 120  # characters of a folder's name; file systems take 255 bytes
+
+
+def short_name(name: str) -> str:
+    """A name for a folder: itself, or its beginning with a hash of all of it."""
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+# At import: the processes of a launcher resolve the configuration, too.
+OmegaConf.register_new_resolver("short_name", short_name, replace=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Compose the configuration by Hydra and train; gives the exit code.
 
     Hydra's own options work: -m for several trainings, --cfg job to see the configuration, --help for the
-    groups.
+    groups. The same command with -m again goes on with its sweep: what is finished is not run again.
     """
-    if (sys.argv[1:] if arguments is None else arguments) in (["-h"], ["--help"]):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments in (["-h"], ["--help"]):
         print(_help())
         return 0
 
@@ -27,31 +45,92 @@ def main(arguments: list[str] | None = None) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from segdiff.errors import ConfigError, SegdiffError
-
     failures: list[SegdiffError] = []
 
-    def train(config: DictConfig) -> float:
+    def once(config: DictConfig) -> float:
         try:
-            return _train(config)
-        except SegdiffError as error:  # kept: Hydra would print about it, and end the other trainings of a sweep
+            return _train(to_plain(config))
+        except SegdiffError as error:  # kept, since Hydra would print about it
             failures.append(error)
             return float("nan")
 
-    run = hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(train)
-    if arguments is not None:
-        sys.argv = ["segdiff train", *arguments]
+    sweep = _sweep_folder(arguments)
+    if sweep is not None:
+        arguments = [*arguments, f"hydra.sweep.dir={sweep.as_posix()}"]
+    run = hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(
+        once if sweep is None else sweep_job
+    )
+    sys.argv = ["segdiff train", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the caller, which makes one line of them
     try:
         run()
     except (HydraException, OmegaConfBaseException) as error:
         said = " ".join(str(error).split()).partition(" Config search path:")[0]
         raise ConfigError(said) from error
-    for failure in failures[1:]:
-        print(f"segdiff train: error: {failure}", file=sys.stderr)
     if failures:
         raise failures[0]
-    return 0
+    return 0 if sweep is None else _tell(sweep)
+
+
+def sweep_job(config: DictConfig) -> float:
+    """One training of a sweep; gives the validation Dice, which Hydra's sweepers maximise, nan where it failed.
+
+    A failure is written into the run's folder and does not end the others.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    from segdiff.training.sweep import finished_result, write_result
+
+    hydra_config = HydraConfig.get()
+    folder, sweep = Path(hydra_config.runtime.output_dir), Path(hydra_config.sweep.dir)
+    before = finished_result(folder)
+    if before is not None:
+        print(f"{folder}: finished before")
+        return float(before["dice"]) if before["dice"] is not None else float("nan")
+    try:
+        plain = to_plain(config)
+        plain["run"] = {**plain["run"], "dir": str(folder), "group": sweep.name}
+        if (folder / "config.yaml").is_file():
+            plain["resume"] = "auto"
+        return _train(plain)
+    except Exception as error:
+        text = " ".join(str(error).split()) or "no message"
+        line = text if isinstance(error, SegdiffError) else f"{type(error).__name__}: {text}"
+        print(f"segdiff train: error: {folder}: {line}", file=sys.stderr)
+        write_result(folder, "failed", error=line)
+        return float("nan")
+
+
+def _sweep_folder(arguments: list[str]) -> Path | None:
+    """Where the runs of a sweep go: the folder of the same command before, or a new one; None for a single run."""
+    if not {"-m", "--multirun"} & set(arguments):
+        return None
+
+    from segdiff.training.sweep import begin_sweep, find_sweep
+
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    chosen = [o.partition("=")[2] for o in overrides if o.startswith("hydra.sweep.dir=")]
+    folder = Path(chosen[-1]) if chosen else find_sweep(MULTIRUN, overrides)
+    if folder is None:
+        folder = MULTIRUN / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder.mkdir(parents=True, exist_ok=True)
+    begin_sweep(folder, overrides)
+    return folder
+
+
+def _tell(sweep: Path) -> int:
+    """Print the table of a sweep and write it; the exit code: 3 where some of the runs failed, 2 where all did."""
+    from segdiff.training.sweep import collect, write_table
+
+    rows = collect(sweep)
+    width = max([len(row["run"]) for row in rows] + [len("run")])
+    print(f"\n{'run':<{width}}  status      dice     iou")
+    for row in rows:
+        scores = "  ".join(f"{row[key]:.4f}" if row[key] is not None else "     -" for key in ("dice", "iou"))
+        print(f"{row['run']:<{width}}  {row['status']:<8}  {scores}" + (f"  {row['error']}" if row["error"] else ""))
+    print(f"table: {write_table(sweep, rows)}; the same command again runs what is missing")
+    failed = [row for row in rows if row["status"] == "failed"]
+    return 0 if not failed else 2 if len(failed) == len(rows) else 3
 
 
 def _help() -> str:
@@ -76,16 +155,15 @@ def _help() -> str:
     )
 
 
-def _train(config: DictConfig) -> float:
-    """One training; gives the validation Dice, which Hydra's sweepers maximise."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
+def _train(plain: dict[str, Any]) -> float:
+    """One training from plain values; gives its validation Dice and leaves its result in the folder."""
     from segdiff.training.run import run_training
+    from segdiff.training.sweep import write_result
 
-    plain = to_plain(config)
-    hydra_config = HydraConfig.get()
     folder = Path(plain["run"]["dir"])
-    if hydra_config.mode == RunMode.MULTIRUN:
-        folder = Path(hydra_config.runtime.output_dir)
-    return float(run_training(plain, folder)["dice"])
+    result = run_training(plain, folder)
+    scores = {key: result.get(key) for key in ("dice", "iou")}
+    scores = {key: None if value is None or math.isnan(value) else value for key, value in scores.items()}
+    if result["writes"]:
+        write_result(folder, "finished" if result["finished"] else "cut", **scores)
+    return float(result["dice"])

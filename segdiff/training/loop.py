@@ -18,11 +18,14 @@ from segdiff.models.device import autocast, resolve_precision
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
 from segdiff.training.curves import Curves
+from segdiff.training.distributed import Processes
 from segdiff.training.ema import MovingAverage
 from segdiff.training.estimate import Estimate
+from segdiff.training.evidence import ADVICE, keep_evidence
 from segdiff.training.interrupt import Interruption
 from segdiff.training.progress import Progress
 from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, total_steps
+from segdiff.training.tracking import Tracking
 
 Validate = Callable[[Segmenter, int], dict[str, float]]
 SAVE_SECONDS = 120.0  # time between checkpoints that no validation asked for
@@ -37,6 +40,7 @@ class State:
     best_dice: float = -1.0
     best_step: int = 0
     validations_since_best: int = 0
+    blank_validations: int = 0  # in a row
 
 
 @dataclass
@@ -49,7 +53,10 @@ class Trainer:
         folder: gets `metrics.csv`, `curves.png`, `checkpoints/{last,best}.pt`.
         seed: with the sample numbers it determines every random number.
         identity: of the run's configuration; a checkpoint of another identity is not resumed.
-        validate: (segmenter of averaged weights, step) to a dict with `dice` and `iou`; None for no validation.
+        validate: (segmenter of averaged weights, step) to a dict with `dice`, `iou` and `blank` (every mask is empty
+            or full, against the truth); None for no validation.
+        tracking: told the curves as well (`segdiff.training.tracking`).
+        processes: this one among several (`segdiff.training.distributed`); all run the same lines, the first writes.
     """
 
     segmenter: Segmenter
@@ -60,6 +67,8 @@ class Trainer:
     seed: int = 0
     identity: str = ""
     validate: Validate | None = None
+    processes: Processes = field(default_factory=Processes)
+    tracking: Tracking = field(default_factory=Tracking)
     state: State = field(default_factory=State)
 
     def __post_init__(self) -> None:
@@ -68,6 +77,7 @@ class Trainer:
         wanted = self.settings.channels_last
         if wanted is True or (wanted == "auto" and self.device.type == "cuda"):
             self.segmenter.to(memory_format=torch.channels_last)
+        self._loss = self.processes.parallel(self.segmenter, self.device)
         self.average = MovingAverage(self.segmenter, self.settings.ema)
         options = self.optimizer_settings
         self.optimizer = torch.optim.AdamW(
@@ -96,7 +106,7 @@ class Trainer:
         self.segmenter.load_state_dict(saved["model"])
         self.average.model.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.state = State(**{name: saved[name] for name in vars(self.state)})
+        self.state = State(**{name: saved.get(name, value) for name, value in vars(self.state).items()})
 
     def run(self) -> State:
         """Train until the end, `max_minutes` or lost patience.
@@ -105,23 +115,26 @@ class Trainer:
         """
         if self.finished:
             return self.state
-        curves = Curves(self.folder, keep_until=self.state.step)
-        progress = Progress(self.steps, self.state.step)
+        writes = self.processes.writes
+        curves = Curves(self.folder, keep_until=self.state.step) if writes else None
+        progress = Progress(self.steps, self.state.step, silent=not writes)
         try:
             with Interruption() as interruption:
                 self._run(curves, progress, interruption)
         finally:
             progress.close()
-            curves.draw(self.folder / "curves.png")
+            if curves is not None:
+                curves.draw(self.folder / "curves.png")
         return self.state
 
-    def _run(self, curves: Curves, progress: Progress, interruption: Interruption) -> None:
+    def _run(self, curves: Curves | None, progress: Progress, interruption: Interruption) -> None:
         state, settings = self.state, self.settings
         began, minutes_before = time.monotonic(), state.minutes
         saved = logged = step_began = began
         estimate = Estimate(self.steps - state.step)
         logged_step = state.step
-        for batch in batches(self.samples, settings.batch_size, state.step, self.steps, settings.workers):
+        mine = (settings.workers, self.processes.rank, self.processes.world)
+        for batch in batches(self.samples, settings.batch_size, state.step, self.steps, *mine):
             loss, grad_norm = self._step(batch)
             state.step += 1
             now = time.monotonic()
@@ -140,11 +153,12 @@ class Trainer:
                 logged += time.monotonic() - now  # a validation's time is no training time
                 state.minutes = minutes_before + (time.monotonic() - began) / 60
             out_of_time = settings.max_minutes is not None and time.monotonic() - began > settings.max_minutes * 60
-            stop = out_of_time or interruption.asked or self.lost_patience
+            interrupted = self.processes.any(interruption.asked)
+            stop = self.processes.any(out_of_time) or interrupted or self.lost_patience
             if due or done or stop or time.monotonic() - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.monotonic()
-            if interruption.asked:
+            if interrupted:
                 raise KeyboardInterrupt
             if self.lost_patience:
                 progress.say(f"no better Dice in {settings.patience} validations: stopped")
@@ -163,7 +177,9 @@ class Trainer:
         return patience is not None and self.state.validations_since_best >= patience
 
     def save(self) -> None:
-        """Write `checkpoints/last.pt`."""
+        """Write `checkpoints/last.pt`; nothing in a process that does not write."""
+        if not self.processes.writes:
+            return
         tensors = {
             "model": self.segmenter.state_dict(),
             "average": self.average.model.state_dict(),
@@ -181,7 +197,7 @@ class Trainer:
         """One update; gives loss and gradient norm (before clipping) on the device, without waiting for them."""
         step, options = self.state.step, self.optimizer_settings
         # Dropout is the one thing that draws from PyTorch's own generator: its numbers follow the step, too.
-        torch.manual_seed((self.seed * 0x9E3779B97F4A7C15 + step) % 2**63)
+        torch.manual_seed((self.seed * 0x9E3779B97F4A7C15 + self.processes.rank * 0xD1342543DE82EF95 + step) % 2**63)
         self.segmenter.train()
         image, mask = (batch[key].to(self.device, non_blocking=True) for key in ("image", "mask"))
         draw = TrainingDraw(self.seed, batch["n"].tolist())
@@ -189,16 +205,16 @@ class Trainer:
             group["lr"] = learning_rate(options, step, self.steps)
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.precision):
-            loss = self.segmenter.loss(image, mask, draw)["loss"]
+            loss = self._loss(image, mask, draw)
         loss.backward()
         limit = float("inf") if options.clip_norm is None else options.clip_norm
         grad_norm = torch.nn.utils.clip_grad_norm_(self.segmenter.parameters(), limit)
         # Waits for the device, once all of the step's work was handed over.
         if not bool(torch.isfinite(grad_norm)):
-            raise TrainingError(
-                f"step {step}: the loss is {loss.item():.3g} and its gradient {float(grad_norm):.3g}; "
-                "try a lower optimizer.lr, optimizer.clip_norm=1 or trainer.precision=float32"
-            )
+            dataset = self.samples.dataset
+            names = [dataset.names[self.samples.image_index(n)] for n in batch["n"].tolist()]
+            folder = self.folder if self.processes.writes else self.folder / f"process_{self.processes.rank}"
+            raise TrainingError(keep_evidence(folder, step, batch, names, loss.item(), self.segmenter))
         self.optimizer.step()
         self.average.update(self.segmenter, step)
         return loss.detach(), grad_norm
@@ -209,37 +225,47 @@ class Trainer:
         speed = f"  {self._speed:.1f} images/s" if self._speed else ""
         return f"loss {loss.item():.4f}{best}{speed}"
 
-    def _log(self, curves: Curves, loss: Tensor, grad_norm: Tensor) -> None:
-        state = self.state
-        curves.add(
-            step=state.step,
-            samples=state.step * self.settings.batch_size,
-            minutes=state.minutes,
-            lr=self.optimizer.param_groups[0]["lr"],
-            loss=float(loss),
-            grad_norm=float(grad_norm),
-            images_per_second=self._speed,
-        )
+    def _log(self, curves: Curves | None, loss: Tensor, grad_norm: Tensor) -> None:
+        loss = self.processes.mean(loss)
+        if curves is None:
+            return
+        values = {
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "loss": float(loss),
+            "grad_norm": float(grad_norm),
+            "images_per_second": self._speed,
+        }
+        self._record(curves, values)
 
-    def _validate(self, curves: Curves, progress: Progress) -> None:
+    def _record(self, curves: Curves, values: dict[str, float]) -> None:
+        state = self.state
+        values = {"samples": state.step * self.settings.batch_size, "minutes": state.minutes, **values}
+        curves.add(step=state.step, **values)
+        self.tracking.log(state.step, values)
+
+    def _validate(self, curves: Curves | None, progress: Progress) -> None:
         assert self.validate is not None
         state = self.state
-        scores = self.validate(self.average.model, state.step)  # type: ignore[arg-type]
-        samples = state.step * self.settings.batch_size
-        curves.add(
-            step=state.step,
-            samples=samples,
-            minutes=state.minutes,
-            val_dice=scores["dice"],
-            val_iou=scores["iou"],
+        writes = self.processes.writes
+        scores = self.processes.from_first(
+            self.validate(self.average.model, state.step) if writes else None  # type: ignore[arg-type]
         )
+        if curves is not None:
+            self._record(curves, {"val_dice": scores["dice"], "val_iou": scores["iou"]})
         better = scores["dice"] > state.best_dice
         state.validations_since_best = 0 if better else state.validations_since_best + 1
         if better:
             state.best_dice, state.best_step = scores["dice"], state.step
-            weights = self.average.model.state_dict()
-            save_checkpoint({"step": state.step, "dice": state.best_dice, "average": weights}, self.best)
+            if writes:
+                weights = self.average.model.state_dict()
+                save_checkpoint({"step": state.step, "dice": state.best_dice, "average": weights}, self.best)
         progress.say(
             f"step {state.step}: validation Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}"
             + (" (best)" if better else f" (best {state.best_dice:.4f} at step {state.best_step})")
         )
+        state.blank_validations = state.blank_validations + 1 if scores.get("blank") else 0
+        if state.blank_validations > 1:
+            progress.say(
+                f"every mask of the last {state.blank_validations} validations is blank (all background or all "
+                f"object): the network may have collapsed; {ADVICE}"
+            )

@@ -15,15 +15,19 @@ class Progress:
         total, start: steps of the whole training, and those done before this call.
         stream: standard error unless given.
         every: seconds between plain lines; the first and the last step always have theirs.
+        silent: say nothing: another process does.
     """
 
-    def __init__(self, total: int, start: int = 0, stream: TextIO | None = None, every: float = 15.0) -> None:
+    def __init__(
+        self, total: int, start: int = 0, stream: TextIO | None = None, every: float = 15.0, silent: bool = False
+    ) -> None:
+        self.silent = silent
         self.total, self.start, self.every = total, start, every
         self.stream = stream or sys.stderr
         self.began = self.last = time.monotonic()
         self.first = True
         self.bar = None
-        if self.stream.isatty():
+        if self.stream.isatty() and not silent:
             from tqdm import tqdm
 
             self.bar = tqdm(total=total, initial=start, file=self.stream, unit="step", dynamic_ncols=True)
@@ -44,6 +48,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line of its own."""
+        if self.silent:
+            return
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
         else:

@@ -31,8 +31,11 @@ from segdiff.models.device import pick_device
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
+from segdiff.training.distributed import Processes
+from segdiff.training.evidence import ADVICE
 from segdiff.training.loop import Trainer
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
+from segdiff.training.tracking import Run, Tracking, read_tracking, start_tracking
 from segdiff.training.validate import Validation
 from segdiff.workflows.check.facts import Facts, describe_summary, facts_of, summary
 from segdiff.workflows.check.judge import judge_truths
@@ -40,8 +43,9 @@ from segdiff.workflows.record import versions
 from segdiff.workflows.scoring import mean_of
 
 GROUPS = ("dataset", "model", "diffusion", "augmentation", "optimizer", "trainer", "sampling", "inference")
+TRACKING: dict[str, Any] = {"local": {}}  # where a configuration says nothing
 # What says where and how long a run is, not which run it is. Another number of threads changes the last bits.
-NOT_IDENTITY = ("device", "run", "resume")
+NOT_IDENTITY = ("device", "run", "resume", "tracking")
 NOT_IDENTITY_IN = {"trainer": ("workers", "max_minutes", "threads"), "dataset": ("root", "cache_dir")}
 
 
@@ -61,11 +65,21 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
         folder: of the run.
         say: takes lines for a person.
     Returns:
-        `dice` and `iou` of the last validation, `finished`, `folder`, `model`.
+        `dice` and `iou` of the last validation, `finished`, `folder`, `model`, and `writes`: whether this process did.
     Raises:
         ConfigError, MissingError, DataError: before any training, where the configuration or the data cannot be.
         TrainingError: a loss that is not finite.
     """
+    processes = Processes.from_environment()
+    with processes.joined():
+        return _train(config, folder, say if processes.writes else _nothing, processes)
+
+
+def _nothing(text: str) -> None:
+    """What processes say that do not write."""
+
+
+def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], processes: Processes) -> dict[str, Any]:
     for key in config:
         if key not in (*GROUPS, *NOT_IDENTITY, "seed"):
             raise ConfigError(f"{key} is not known; known: {', '.join((*GROUPS, *NOT_IDENTITY, 'seed'))}")
@@ -73,9 +87,10 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
     optimizer = read_settings(OptimizerSettings, "optimizer", config["optimizer"])
     sampling = read_settings(Sampling, "sampling", config["sampling"])
     read_settings(InferenceSettings, "inference", config["inference"])
-    seed, device = config["seed"], pick_device(config.get("device", "auto"))
+    seed, device = config["seed"], pick_device(processes.device(config.get("device", "auto")))
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"seed={seed}: a whole number of 0 or more is needed")
+    trackers = read_tracking(config.get("tracking") or TRACKING)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     data = dict(config["dataset"])
@@ -89,7 +104,17 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
         segmenter.check(chosen)
     if (segmenter.image_channels, segmenter.mask_channels) != (3, 1):
         raise ConfigError("model.image_channels and model.mask_channels must be 3 and 1: the data sets have those")
-    _open_folder(folder, config)
+    if settings.batch_size % processes.world:
+        raise ConfigError(f"trainer.batch_size={settings.batch_size} must be a multiple of {processes.world} processes")
+    if processes.writes:
+        _open_folder(folder, config)
+    processes.wait()
+    tracking = Tracking()
+    if processes.writes:
+        about = config.get("run") or {}
+        tracking = start_tracking(
+            trackers, Run(about.get("name", folder.name), folder, config, about.get("group"), say)
+        )
     samples = TrainingSamples(train, normalisation, augment, seed, protocol.as_seen)
 
     facts = _look(train, protocol, say)
@@ -114,7 +139,7 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
 
     validation = None
     if val is not None:
-        validation = Validation(artifact, val, protocol, settings, device, folder / "panels", seed)
+        validation = Validation(artifact, val, protocol, settings, device, folder / "panels", seed, tracking)
     trainer = Trainer(
         segmenter.to(device),
         samples,
@@ -124,6 +149,8 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
         seed=seed,
         identity=run_identity(config),
         validate=None if validation is None else validation.during,
+        processes=processes,
+        tracking=tracking,
     )
     if trainer.last.exists():
         trainer.resume()
@@ -131,17 +158,25 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
     parameters = sum(p.numel() for p in segmenter.parameters())
     say(
         f"{len(train)} images to train, {len(val or ())} to validate; {parameters:,} parameters; {device}, "
-        f"{trainer.precision}; {trainer.steps} steps of {settings.batch_size}; in {folder}"
+        f"{trainer.precision}; {trainer.steps} steps of {settings.batch_size}"
+        f"{f' divided among {processes.world} processes' if processes.several else ''}; in {folder}"
     )
     try:
         state = trainer.run()
-    except KeyboardInterrupt:
+    except BaseException as error:
+        tracking.finish({}, None)
+        if not isinstance(error, KeyboardInterrupt):
+            raise
         say(f"interrupted at step {trainer.state.step}, saved; the same command with resume=auto goes on")
         raise
     finally:
-        write_json(folder / "environment.json", environment(config, trainer.state.minutes))
+        if processes.writes:
+            write_json(folder / "environment.json", environment(config, trainer.state.minutes, processes.world))
     score = state.best_dice if state.best_step else float("nan")
     result: dict[str, Any] = {"dice": score, "finished": trainer.finished, "folder": str(folder)}
+    result["writes"] = processes.writes
+    if not processes.writes:
+        return result
     segmenter.load_state_dict(trainer.best_weights())
     best = artifact(segmenter.eval())
     minutes = round(state.minutes, 1)
@@ -153,15 +188,19 @@ def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], N
             "the same command with resume=auto goes on"
         )
     elif settings.final_evaluation and validation is not None:
-        scores = validation.final(load_artifact(folder / "model"))
+        scores = validation.final(load_artifact(folder / "model"), state.step)
         write_json(folder / "validation.json", scores)
         result.update({name: mean_of(scores, name) for name in ("dice", "iou")})
+        if scores["blank"]:
+            say(f"every validation mask is blank (all background or all object): the network has collapsed; {ADVICE}")
         say(f"validation with {sampling.chains} chain(s): Dice {result['dice']:.4f}, IoU {result['iou']:.4f}")
+    scored: dict[str, float] = {name: result[name] for name in ("dice", "iou") if name in result}
+    tracking.finish(scored, folder / "model" if trainer.finished else None)
     say(f"model: {result['model']}")
     return result
 
 
-def environment(config: Mapping[str, Any], minutes: float) -> dict[str, Any]:
+def environment(config: Mapping[str, Any], minutes: float, processes: int = 1) -> dict[str, Any]:
     """What a run needs to be told again: versions, commit, machine, seed, command, minutes of all calls."""
     return {
         "versions": versions(),
@@ -172,6 +211,7 @@ def environment(config: Mapping[str, Any], minutes: float) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
+        "processes": processes,
         "seed": config["seed"],
         "command": sys.argv,
         "minutes": round(minutes, 2),

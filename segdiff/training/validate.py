@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from segdiff.metrics.table import Scoring
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.panels import draw_panels
 from segdiff.training.settings import TrainerSettings
+from segdiff.training.tracking import Tracking
 from segdiff.workflows.evaluate import evaluate
 from segdiff.workflows.load import predictor_of
 from segdiff.workflows.scoring import mean_of
@@ -29,6 +30,7 @@ class Validation:
     Args:
         artifact: wraps a segmenter with the settings of this training.
         panels: folder for pictures.
+        tracking: shown the pictures as well.
     """
 
     artifact: Callable[[Segmenter], Artifact]
@@ -38,22 +40,27 @@ class Validation:
     device: torch.device
     panels: Path
     seed: int
+    tracking: Tracking = field(default_factory=Tracking)
 
     def during(self, segmenter: Segmenter, step: int) -> dict[str, float]:
         """With few steps and chains (`trainer.validation`), while training goes on."""
         if not hasattr(self, "_during"):
             self._during = self.artifact(segmenter)  # the same averaged weights each time: wrapped once
-        scores = self._score(self._during, self.settings.validation_images, f"step_{step:06}.png", during=True)
-        return {name: mean_of(scores, name) for name in ("dice", "iou")}
+        limit = self.settings.validation_images
+        scores = self._score(self._during, limit, f"step_{step:06}.png", step, during=True)
+        return {**{name: mean_of(scores, name) for name in ("dice", "iou")}, "blank": scores["blank"]}
 
-    def final(self, artifact: Artifact) -> dict[str, Any]:
+    def final(self, artifact: Artifact, step: int) -> dict[str, Any]:
         """With the model's own sampling, over all images; gives what `segdiff evaluate` writes."""
-        return self._score(artifact, None, "final.png", during=False)
+        return self._score(artifact, None, "final.png", step, during=False)
 
-    def _score(self, artifact: Artifact, limit: int | None, panel: str, *, during: bool) -> dict[str, Any]:
+    def _score(self, artifact: Artifact, limit: int | None, panel: str, step: int, *, during: bool) -> dict[str, Any]:
         kept: list[tuple[Sample, Prediction]] = []
+        blank: list[bool] = []
 
         def keep(sample: Sample, prediction: Prediction) -> None:
+            if sample.mask.any() and not sample.mask.all():  # elsewhere a blank mask may be right
+                blank.append(not prediction.mask.any() or bool(prediction.mask.all()))
             if len(kept) < self.settings.panels:
                 kept.append((sample, prediction))
 
@@ -70,4 +77,5 @@ class Validation:
         )
         if kept:
             draw_panels(kept, self.panels / panel)
-        return scores
+            self.tracking.pictures(step, self.panels / panel, kept)
+        return {**scores, "blank": bool(blank) and all(blank)}

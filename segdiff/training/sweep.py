@@ -1,0 +1,72 @@
+"""Several trainings of one command: which of them are done, which failed, and a table of all.
+
+Each training of a sweep leaves a small file in its folder when it ends, so that the table does not depend on who
+ran it: another process, another machine, or the same command on another day.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segdiff.data.writers import atomic, write_json
+
+RESULT, SWEEP, TABLE = "result.json", "sweep.json", "results.csv"
+COLUMNS = ("run", "status", "dice", "iou", "error")
+
+
+def write_result(folder: Path, status: str, **values: Any) -> None:
+    """Say in the run's folder how it ended: "finished", "cut" (max_minutes) or "failed", with scores or an error."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RESULT, {"status": status, **values})
+
+
+def finished_result(folder: Path) -> dict[str, Any] | None:
+    """What a run that is finished left; None where there is none, or it is not finished."""
+    result = _read(folder / RESULT)
+    return result if result.get("status") == "finished" else None
+
+
+def begin_sweep(folder: Path, overrides: Sequence[str]) -> None:
+    """Remember the command of a sweep, so that the same command finds its folder again."""
+    write_json(folder / SWEEP, {"overrides": sorted(overrides)})
+
+
+def find_sweep(base: Path, overrides: Sequence[str]) -> Path | None:
+    """The newest sweep under `base` that the same overrides began; None where there is none."""
+    wanted = {"overrides": sorted(overrides)}
+    found = [path.parent for path in base.glob(f"*/{SWEEP}") if _read(path) == wanted]
+    return max(found, key=lambda folder: folder.name, default=None)
+
+
+def collect(sweep: Path) -> list[dict[str, Any]]:
+    """A row for each run of a sweep, by name: what `COLUMNS` says."""
+    rows = []
+    for path in sorted(sweep.rglob(RESULT)):
+        result = _read(path)
+        known = {key: result.get(key) for key in COLUMNS if key != "run"}
+        rows.append({"run": path.parent.relative_to(sweep).as_posix(), **known})
+    return rows
+
+
+def write_table(sweep: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """The rows as results.csv in the sweep's folder."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with atomic(sweep / TABLE) as file:
+        file.write(text.getvalue().encode())
+    return sweep / TABLE
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
