@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 from PIL import Image
 
+from segdiff.data.writers import write_mask
+
 
 def blob(seed: int, size: int = 256) -> tuple[np.ndarray, np.ndarray]:
     """A picture uint8 (size, size, 3) with a bright rectangle, and its mask of 0 and 1."""
@@ -78,3 +80,19 @@ def make_cityscapes(root: Path, hdf5: bool = False) -> None:
         path = root / "leftImg8bit" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(path)
+
+
+def discs(root: Path) -> Path:
+    """Bright discs on a dark textured ground as a folder data set: four images to train, two to validate."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:32, :40]
+    for split, count in (("train", 4), ("val", 2)):
+        for folder in ("images", "masks"):
+            (root / split / folder).mkdir(parents=True)
+        for i in range(count):
+            y, x = rng.integers(8, 24, 2)
+            mask = (rows - y) ** 2 + (columns - x) ** 2 < 49
+            image = (60 + 120 * mask[..., None] + rng.normal(0, 12, (32, 40, 3))).clip(0, 255).astype(np.uint8)
+            Image.fromarray(image).save(root / split / "images" / f"{i}.png")
+            write_mask(root / split / "masks" / f"{i}.png", mask)
+    return root

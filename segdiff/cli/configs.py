@@ -23,11 +23,23 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: a value that must be given and is not.
     """
+    return to_plain(_compose(overrides))
+
+
+def compose_keys(overrides: Sequence[str]) -> dict[str, Any]:
+    """All keys that a training with these overrides has; what must be given may be missing, nothing is resolved."""
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(_compose(overrides), resolve=False)
+    assert isinstance(plain, dict)
+    return {str(k): v for k, v in plain.items()}
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
     import hydra
 
     with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        config = hydra.compose("config", ["run.name=unnamed", *overrides])  # the usual name needs a running Hydra
-    return to_plain(config)
+        return hydra.compose("config", ["run.name=unnamed", *overrides])  # the usual name needs a running Hydra
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

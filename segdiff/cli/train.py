@@ -13,9 +13,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from segdiff.cli.configs import conf_folder, to_plain
+from segdiff.cli.explain import check_flags, explain
 from segdiff.errors import ConfigError, SegdiffError
 
-MULTIRUN = Path("multirun")
+MULTIRUN, MULTIRUN_FLAGS = Path("multirun"), {"-m", "--multirun"}
 LONGEST = 120  # characters of a folder's name; file systems take 255 bytes
 
 
@@ -41,9 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(_help())
         return 0
 
+    check_flags(arguments)
+
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+
+    from segdiff.training.sweep import forget_empty
 
     failures: list[SegdiffError] = []
 
@@ -54,19 +59,28 @@ def main(arguments: list[str] | None = None) -> int:
             failures.append(error)
             return float("nan")
 
-    sweep = _sweep_folder(arguments)
-    if sweep is not None:
-        arguments = [*arguments, f"hydra.sweep.dir={sweep.as_posix()}"]
+    sweep = None
+    if MULTIRUN_FLAGS & set(arguments):
+        named = _named_after_what_differs(arguments)
+        sweep = _sweep_folder(arguments)
+        arguments = [*arguments, f"hydra.sweep.dir={sweep.as_posix()}", *named]
     run = hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(
         once if sweep is None else sweep_job
     )
-    sys.argv = ["segdiff train", *arguments]
+    # Hydra's parser takes -m before or after the overrides, not between them.
+    multirun = [] if sweep is None else ["--multirun"]
+    sys.argv = ["segdiff train", *multirun, *(a for a in arguments if a not in MULTIRUN_FLAGS)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach the caller, which makes one line of them
     try:
         run()
     except (HydraException, OmegaConfBaseException) as error:
-        said = " ".join(str(error).split()).partition(" Config search path:")[0]
-        raise ConfigError(said) from error
+        if sweep is not None:
+            forget_empty(sweep, MULTIRUN)
+        raise ConfigError(explain(error, arguments)) from error
+    except BaseException:  # Ctrl-C, or a launcher whose process died: what is there is told all the same
+        if sweep is not None:
+            _tell(sweep)
+        raise
     if failures:
         raise failures[0]
     return 0 if sweep is None else _tell(sweep)
@@ -101,21 +115,38 @@ def sweep_job(config: DictConfig) -> float:
         return float("nan")
 
 
-def _sweep_folder(arguments: list[str]) -> Path | None:
-    """Where the runs of a sweep go: the folder of the same command before, or a new one; None for a single run."""
-    if not {"-m", "--multirun"} & set(arguments):
-        return None
-
+def _sweep_folder(arguments: list[str]) -> Path:
+    """Where the runs of a sweep go: the folder of the same command before, or a new one."""
     from segdiff.training.sweep import begin_sweep, find_sweep
 
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     chosen = [o.partition("=")[2] for o in overrides if o.startswith("hydra.sweep.dir=")]
     folder = Path(chosen[-1]) if chosen else find_sweep(MULTIRUN, overrides)
+    if folder is not None and folder.is_dir():
+        print(f"going on with {folder}: the same command made it (hydra.sweep.dir=... chooses another folder)")
     if folder is None:
         folder = MULTIRUN / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder.mkdir(parents=True, exist_ok=True)
     begin_sweep(folder, overrides)
     return folder
+
+
+def _named_after_what_differs(arguments: list[str]) -> list[str]:
+    """What makes the folders of a sweep's runs be named after the values that are swept, not after all overrides."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+
+    try:
+        parsed = OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
+    except HydraException as error:
+        raise ConfigError(explain(error, arguments)) from error
+    fixed = [override.key_or_group for override in parsed if not override.is_sweep_override()]
+    if len(fixed) == len(parsed):
+        return []
+    where = "hydra.job.config.override_dirname.exclude_keys"
+    always = OmegaConf.select(OmegaConf.load(conf_folder() / "config.yaml"), where)
+    return [f"{where}=[{','.join([*always, *fixed])}]"]
 
 
 def _tell(sweep: Path) -> int:

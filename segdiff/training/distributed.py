@@ -6,6 +6,7 @@ weights after each step. Process 0 alone writes and validates.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -81,7 +82,9 @@ class Processes:
         )
         try:
             yield
+            torch.distributed.barrier()  # one that leaves while others still talk breaks their connections
         finally:
+            gc.collect()  # what still holds the group (DistributedDataParallel, in rings) would abort at exit
             torch.distributed.destroy_process_group()
 
     def wait(self) -> None:

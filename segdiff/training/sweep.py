@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,20 @@ def find_sweep(base: Path, overrides: Sequence[str]) -> Path | None:
     return max(found, key=lambda folder: folder.name, default=None)
 
 
+def forget_empty(folder: Path, base: Path) -> None:
+    """Remove the folder of a sweep, under `base`, in which no run ever began: its command was not understood."""
+    if {path.name for path in folder.iterdir()} <= {SWEEP}:
+        shutil.rmtree(folder)
+        if folder.parent == base and not any(base.iterdir()):
+            base.rmdir()
+
+
 def collect(sweep: Path) -> list[dict[str, Any]]:
-    """A row for each run of a sweep, by name: what `COLUMNS` says."""
+    """A row for each run of a sweep, by name: what `COLUMNS` says. A run that died without a word is "cut"."""
     rows = []
-    for path in sorted(sweep.rglob(RESULT)):
-        result = _read(path)
-        known = {key: result.get(key) for key in COLUMNS if key != "run"}
-        rows.append({"run": path.parent.relative_to(sweep).as_posix(), **known})
+    for folder in sorted({path.parent for name in (RESULT, "config.yaml") for path in sweep.glob(f"*/{name}")}):
+        result = {"status": "cut", **_read(folder / RESULT)}
+        rows.append({"run": folder.name, **{key: result.get(key) for key in COLUMNS if key != "run"}})
     return rows
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fakes import TINY_MODEL
+from made import discs
 from PIL import Image
 
 import segdiff
@@ -25,20 +26,7 @@ from segdiff.training.settings import OptimizerSettings, TrainerSettings, learni
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """Bright discs on a dark textured ground: four images to train, two to validate."""
-    root = tmp_path_factory.mktemp("discs")
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:32, :40]
-    for split, count in (("train", 4), ("val", 2)):
-        for folder in ("images", "masks"):
-            (root / split / folder).mkdir(parents=True)
-        for i in range(count):
-            y, x = rng.integers(8, 24, 2)
-            mask = (rows - y) ** 2 + (columns - x) ** 2 < 49
-            image = (60 + 120 * mask[..., None] + rng.normal(0, 12, (32, 40, 3))).clip(0, 255).astype(np.uint8)
-            Image.fromarray(image).save(root / split / "images" / f"{i}.png")
-            write_mask(root / split / "masks" / f"{i}.png", mask)
-    return root
+    return discs(tmp_path_factory.mktemp("discs"))
 
 
 def config(root, **trainer):

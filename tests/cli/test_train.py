@@ -1,0 +1,186 @@
+"""`segdiff train` as it is typed: one training, sweeps, mistakes. The data are made, the network is tiny."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import discs
+
+from segdiff.cli.main import main
+
+TINY = [
+    "dataset=folder",
+    "model=segdiff_tiny",
+    "model.channels=8",
+    "model.norm_groups=4",
+    "model.rrdb_channels=8",
+    "augmentation=dihedral",
+    "augmentation.crop=16",
+    "trainer.max_steps=2",
+    "trainer.batch_size=2",
+    "trainer.panels=0",
+    "sampling.chains=2",
+    "device=cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return discs(tmp_path_factory.mktemp("discs"))
+
+
+@pytest.fixture
+def train(pictures, tmp_path, monkeypatch, capsys):
+    """Run `segdiff train` in an empty folder; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*overrides, root=pictures):
+        code = main(["train", *TINY, *([] if root is None else [f"dataset.root={root}"]), *overrides])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def table(sweep):
+    return list(csv.DictReader((sweep / "results.csv").read_text().splitlines()))
+
+
+def only_folder(path):
+    (folder,) = path.iterdir()
+    return folder
+
+
+def test_one_training_leaves_a_run_folder_with_its_result(train):
+    code, out, _ = train("run.name=mine", "seed=3")
+    result = json.loads(Path("runs/mine/result.json").read_text())
+    assert code == 0 and result["status"] == "finished" and 0 <= result["dice"] <= 1
+    assert "model: runs/mine/model" in out and Path("runs/mine/model/model.safetensors").is_file()
+
+
+def test_a_sweep_ends_in_a_table_and_a_failed_run_does_not_lose_the_others(train):
+    code, out, err = train("-m", "seed=1,2", "optimizer.lr=1e-3,-1")
+    assert code == 3
+    sweep = only_folder(Path("multirun"))
+    rows = {row["run"]: row for row in table(sweep)}
+    assert len(rows) == 4 and all("seed=" in name and "optimizer.lr=" in name for name in rows)
+    failed = [row for row in rows.values() if row["status"] == "failed"]
+    assert len(failed) == 2 and all("optimizer.lr=-1" in row["error"] and not row["dice"] for row in failed)
+    finished = {name: row for name, row in rows.items() if row["status"] == "finished"}
+    for name, row in finished.items():
+        assert (sweep / name / "model" / "model.safetensors").is_file()
+        assert float(row["dice"]) == json.loads((sweep / name / "result.json").read_text())["dice"]
+    assert out.count("finished") == 2 and "results.csv" in out and err.count("optimizer.lr=-1: it must") == 2
+    # The same command again, in another order: what is finished is not touched, the rest is tried again.
+    before = {path: path.stat().st_mtime_ns for name in finished for path in (sweep / name).rglob("*")}
+    code, out, err = train("-m", "optimizer.lr=1e-3,-1", "seed=1,2")
+    assert code == 3 and out.count("finished before") == 2 and "going on with" in out
+    assert err.count("optimizer.lr=-1: it must") == 2
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert only_folder(Path("multirun")) == sweep
+
+
+def test_a_sweep_goes_on_with_runs_that_were_cut(train):
+    assert train("-m", "seed=1,2", "trainer.max_minutes=0")[0] == 0
+    sweep = only_folder(Path("multirun"))
+    assert [row["status"] for row in table(sweep)] == ["cut", "cut"]
+    code, out, _ = train("-m", "seed=1,2", f"hydra.sweep.dir={sweep}", "trainer.max_minutes=null")
+    assert code == 0 and out.count("at step 1") == 2
+    assert [row["status"] for row in table(sweep)] == ["finished", "finished"]
+
+
+def test_all_failed_is_a_mistake(train):
+    assert train("-m", "seed=-1,-2")[0] == 2
+
+
+def test_long_overrides_get_a_short_folder(train):
+    code, *_ = train("-m", "seed=1", f"+tracking.wandb.project={'x' * 200}", "optimizer.lr=-1")
+    assert code == 2 and len(only_folder(Path("multirun")).name) <= 120
+    assert all(len(path.name) <= 120 for path in only_folder(Path("multirun")).iterdir())
+
+
+def test_joblib_runs_a_sweep_side_by_side(pictures, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hydra-joblib-launcher")
+    tool = Path(__file__).resolve().parents[2] / "tools" / "train.py"
+    overrides = [*TINY, f"dataset.root={pictures}", "seed=1,2", "optimizer.lr=1e-3,-1", "hydra/launcher=joblib"]
+    done = subprocess.run(
+        [sys.executable, str(tool), "-m", *overrides, "hydra.launcher.n_jobs=2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 3, done.stderr[-3000:]
+    rows = table(only_folder(tmp_path / "multirun"))
+    assert sorted(row["status"] for row in rows) == ["failed", "failed", "finished", "finished"]
+
+
+def test_the_score_is_what_sweepers_maximise(pictures, tmp_path):
+    """The function that Hydra calls returns the validation Dice; nan where the run failed."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from segdiff.cli.configs import conf_folder
+    from segdiff.cli.train import sweep_job
+
+    def job(name, *overrides):
+        overrides = [*TINY, f"dataset.root={pictures}", "run.name=x", f"hydra.sweep.dir={tmp_path}", *overrides]
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            whole = compose("config", overrides, return_hydra_config=True)
+            OmegaConf.set_readonly(whole.hydra, False)
+            whole.hydra.runtime.output_dir = str(tmp_path / name)
+            HydraConfig.instance().set_config(whole)
+            return sweep_job(compose("config", overrides))
+
+    score = job("good")
+    assert score == json.loads((tmp_path / "good" / "result.json").read_text())["dice"]
+    assert np.isnan(job("bad", "optimizer.lr=-1"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["modle=fast"], "modle is not known; known: model,"),
+        (["model=segdif_tiny"], "model=segdif_tiny is not known; known: segdiff_tiny,"),
+        (["trainer.max_stpes=3"], "trainer.max_stpes is not known; known: max_steps,"),
+        (["-m", "seed=1,2", "trainer.max_stpes=3"], "trainer.max_stpes is not known; known: max_steps,"),
+        (["trainr.max_steps=3"], "trainr is not known; known: trainer,"),
+        (["trainer.validation.chain=3"], "trainer.validation.chain is not known; known: chains,"),
+        (["tracking=[wandb,tensorbord]"], "tracking=tensorbord is not known; known: tensorboard,"),
+        (["-m", "seed=1,2", "hydra/launcher=jobli"], "hydra/launcher=jobli is not known; known: "),
+        (["-m", "seed=1,2", "trainer.max_steps=[1"], "trainer.max_steps=[1"),
+        (["--seed", "3"], "--seed is no option here"),
+        (["trainer.max_steps"], "missing EQUAL"),
+        (["trainer.max_steps=-3"], "trainer.max_steps"),
+        (["trainer.batch_size=0"], "trainer.batch_size"),
+        (["sampling.chains=0"], "chains"),
+        (["augmentation.crop=-16"], "augmentation.crop"),
+        (["seed=many"], "seed=many"),
+        (["device=cuda:99"], "device=cuda:99"),
+        (["device=tpu"], "device=tpu"),
+        (["model.init=nowhere"], "nowhere"),
+        (["dataset=monuseg"], "MoNuSeg"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(train, overrides, said):
+    code, _, err = train(*overrides)
+    (line,) = err.strip().splitlines()
+    assert code == 2 and line.startswith("segdiff train: error: ") and said in line
+    assert "Traceback" not in err and not list(Path().iterdir())
+
+
+def test_the_data_set_must_be_named(train):
+    code, _, err = train(root=None)
+    assert code == 2 and "dataset.root must be given" in err
+
+
+def test_debug_shows_the_traceback(train, monkeypatch):
+    monkeypatch.setenv("SEGDIFF_DEBUG", "1")
+    with pytest.raises(ValueError, match="max_stpes"):
+        train("trainer.max_stpes=3")
