@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import netrc
 import os
 import uuid
 from abc import ABC, abstractmethod
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -81,7 +83,7 @@ class WandbTracker(Tracker):
         import wandb
 
         self._wandb, self._settings, self._say = wandb, settings, run.say
-        offline = settings.mode == "offline" or (settings.mode == "auto" and (_told_offline() or not _has_key(wandb)))
+        offline = settings.mode == "offline" or (settings.mode == "auto" and (_told_offline() or not _has_key()))
         self._run = wandb.init(
             project=settings.project,
             entity=settings.entity,
@@ -96,8 +98,8 @@ class WandbTracker(Tracker):
             settings=wandb.Settings(silent=True),
         )
         if offline:
-            folder = Path(self._run.dir).parent
-            run.say(f"wandb is offline (no key, or asked so); upload later: wandb sync {folder}")
+            why = "as asked" if settings.mode == "offline" or _told_offline() else "no key is set"
+            run.say(f"wandb is offline ({why}); upload later: wandb login, wandb sync {run.folder}/wandb/offline-run-*")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=step)
@@ -226,9 +228,17 @@ def _told_offline() -> bool:
     return os.environ.get("WANDB_MODE") in ("offline", "disabled")
 
 
-def _has_key(wandb: Any) -> bool:
-    """Whether somebody is logged in: by the environment, or by `wandb login` before."""
-    return bool(os.environ.get("WANDB_API_KEY") or getattr(wandb.api, "api_key", None))
+def _has_key() -> bool:
+    """Whether somebody is logged in: by the environment, or by `wandb login` before, which writes a netrc file."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    name = os.environ.get("NETRC")
+    path = Path(name).expanduser() if name else Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
+    try:
+        return netrc.netrc(path).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 def _remembered_id(folder: Path) -> str:
