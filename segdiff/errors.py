@@ -7,10 +7,23 @@
         DataError    (ValueError)         a file that is there but cannot be used
         MissingError (FileNotFoundError)  a file, folder or name that is not there
         ArtifactError (ValueError)        a model folder that is refused
+        OutputError  (OSError)            a result that cannot be written
       TrainingError              training cannot go on (a loss that is not finite)
 
 Those with a builtin in brackets are also that builtin, so that callers catch what they expect.
 """
+
+import errno
+from pathlib import Path
+
+REMEDIES = {
+    errno.ENOSPC: "free some space, then give the same command again",
+    errno.EDQUOT: "free some space, then give the same command again",
+    errno.EFBIG: "write to a disk that takes larger files",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that you may write to",
+}
 
 
 class SegdiffError(Exception):
@@ -39,6 +52,16 @@ class MissingError(UserError, FileNotFoundError):
 
 class ArtifactError(UserError, ValueError):
     """A model folder that is refused."""
+
+
+class OutputError(UserError, OSError):
+    """A result that cannot be written: no space, no permission."""
+
+    @classmethod
+    def of(cls, path: str | Path, error: OSError) -> "OutputError":
+        """What the system said about writing `path`, and what can be done about it."""
+        remedy = REMEDIES.get(error.errno or 0)
+        return cls(f"{path} cannot be written: {error.strerror or error}" + (f"; {remedy}" if remedy else ""))
 
 
 class TrainingError(SegdiffError):

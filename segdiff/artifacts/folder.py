@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from segdiff.diffusion.sampling import Sampling
-from segdiff.errors import ArtifactError, ConfigError, MissingError
+from segdiff.errors import ArtifactError, ConfigError, MissingError, OutputError
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
@@ -61,14 +61,14 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
 
     Raises:
         ArtifactError: the folder exists and holds something else.
+        OutputError: it cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
         raise ArtifactError(f"{folder} exists and is not a model folder: choose another name")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    new.mkdir()
     try:
+        new.mkdir(parents=True)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.segmenter.state_dict().items()}
         save_file(weights, new / WEIGHTS)
         (new / CONFIG).write_text(yaml.safe_dump(_config(artifact), sort_keys=False), encoding="utf-8")
@@ -78,6 +78,10 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
             folder.replace(old)
         new.replace(folder)
         shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise OutputError.of(folder, error) from error
+    except SafetensorError as error:
+        raise OutputError(f"{folder} cannot be written: {error}") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return folder

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from segdiff import __version__
-from segdiff.errors import SegdiffError, UserError
+from segdiff.errors import REMEDIES, SegdiffError, UserError
 
 COMMANDS = {
     "check-data": "look a data set over before training on it",
@@ -65,8 +65,16 @@ def guarded(prog: str, call: Callable[[], int | None]) -> int:
     except (SegdiffError, OSError) as error:
         if os.environ.get("SEGDIFF_DEBUG", "0") not in ("", "0"):
             raise
-        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{prog}: error: {' '.join(_said(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, UserError | OSError) else 1
+
+
+def _said(error: SegdiffError | OSError) -> str:
+    if isinstance(error, SegdiffError) or error.strerror is None:
+        return str(error)
+    where = "" if error.filename is None else f"{error.filename}: "
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"{where}{error.strerror}" + (f"; {remedy}" if remedy else "")
 
 
 def _module(command: str) -> str:

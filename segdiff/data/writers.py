@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,24 +13,35 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.errors import ShapeError
+from segdiff.errors import OutputError, ShapeError
 
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[BinaryIO]:
+def atomic(path: str | Path, durable: bool = False) -> Iterator[BinaryIO]:
     """A file to write to, which takes its name when the block ends without an error; else nothing is left.
 
     The folder is made if it is not there. A link of that name is replaced, not followed.
+
+    Args:
+        durable: wait until the disk has it, so that not even a loss of power leaves half a file.
+    Raises:
+        OutputError: the file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")  # of the same folder: a rename cannot cross disks
     try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with unfinished.open("wb") as file:
+                yield file
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError.of(path, error) from error
 
 
 def write_mask(path: str | Path, mask: NDArray[Any]) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from segdiff.data.writers import atomic
 from segdiff.errors import DataError
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write under a temporary name, then rename: the file before it stays until this one is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    """Write under a temporary name, then rename: the file before it stays until this one is whole.
+
+    Raises:
+        OutputError: it cannot be written, as on a full disk; nothing is left of it.
+    """
+    with atomic(path, durable=True) as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch makes another error of that of the file
+                raise error.__context__ from error
+            raise
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

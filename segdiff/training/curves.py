@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
+
+from segdiff.data.writers import atomic
 
 COLUMNS = (
     "step",
@@ -24,10 +27,12 @@ class Curves:
     def __init__(self, folder: Path, keep_until: int = 0) -> None:
         self.path = folder / "metrics.csv"
         old = [row for row in _rows(self.path) if float(row["step"]) <= keep_until]
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(old)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        writer.writerows(old)
+        with atomic(self.path) as file:
+            file.write(text.getvalue().encode())
 
     def add(self, **values: float) -> None:
         """Append a row; columns that are not given stay empty."""
@@ -49,7 +54,8 @@ class Curves:
             axis.grid(alpha=0.3)
         if any(row.get("loss", 0) > 0 for row in rows):
             left.set_yscale("log")
-        figure.savefig(path, dpi=110)
+        with atomic(path) as file:
+            figure.savefig(file, dpi=110, format="png")
 
 
 def read_curves(path: Path) -> list[dict[str, float]]:
@@ -61,4 +67,5 @@ def _rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        # A row that was cut when its process died has cells of None.
+        return [row for row in csv.DictReader(file) if None not in row.values()]

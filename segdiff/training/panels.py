@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data.datasets.base import Sample
+from segdiff.data.writers import atomic
 from segdiff.inference.prediction import Prediction
 
 SIDE = 512  # pixels of the longest side in a panel
@@ -38,5 +39,5 @@ def draw_panels(pairs: Sequence[tuple[Sample, Prediction]], path: Path) -> None:
             if picture is not None:  # one chain has no uncertainty
                 axis.set_title(title[:40], fontsize=9)
                 axis.imshow(picture[::step, ::step], cmap="gray" if top == 1.0 else "inferno", vmin=0, vmax=top)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90)
+    with atomic(path) as file:
+        figure.savefig(file, dpi=90, format="png")

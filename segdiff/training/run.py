@@ -22,7 +22,7 @@ from segdiff.data.datasets import Dataset, dataset_from_config
 from segdiff.data.loader import TrainingSamples
 from segdiff.data.objects import median_diameter
 from segdiff.data.protocols import Protocol, get_protocol
-from segdiff.data.writers import write_json
+from segdiff.data.writers import atomic, write_json
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, DataError, MissingError
 from segdiff.inference.predictor import InferenceSettings
@@ -248,8 +248,8 @@ def _open_folder(folder: Path, config: Mapping[str, Any]) -> None:
         old = yaml.safe_load(said.read_text(encoding="utf-8"))
         if run_identity(old) != run_identity(config):
             raise ConfigError(f"{folder} holds a run with other settings (see {said}): choose another run.name")
-    folder.mkdir(parents=True, exist_ok=True)
-    said.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
+    with atomic(said) as file:
+        file.write(yaml.safe_dump(dict(config), sort_keys=False).encode())
 
 
 def _validation_split(data: Mapping[str, Any], say: Callable[[str], None]) -> Dataset | None:

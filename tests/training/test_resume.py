@@ -1,0 +1,227 @@
+"""A training that died goes on as if nothing had happened; what cannot be written leaves nothing behind."""
+
+import csv
+import json
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from fakes import TINY_MODEL
+from made import discs
+from test_training import config, quiet, weights
+
+from segdiff.data.augment import build_augmentation
+from segdiff.data.datasets import dataset_from_config
+from segdiff.data.loader import TrainingSamples
+from segdiff.data.writers import atomic, write_float_tiff
+from segdiff.errors import OutputError, TrainingError
+from segdiff.models.build import build_segmenter
+from segdiff.models.normalisation import Normalisation
+from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
+from segdiff.training.curves import read_curves
+from segdiff.training.evidence import gradient_norms
+from segdiff.training.loop import Trainer
+from segdiff.training.run import run_training
+from segdiff.training.settings import OptimizerSettings, TrainerSettings
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return discs(tmp_path_factory.mktemp("discs"))
+
+
+@pytest.fixture(scope="module")
+def whole(pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    run_training(config(pictures), folder, say=quiet)
+    return folder
+
+
+def same(one, other):
+    wanted, got = weights(one), weights(other)
+    assert wanted.keys() == got.keys()
+    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
+    columns = ("step", "samples", "lr", "loss", "grad_norm", "val_dice", "val_iou")
+    curves = [[[row.get(c) for c in columns] for row in read_curves(run / "metrics.csv")] for run in (one, other)]
+    assert curves[0] == curves[1]
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+import torch
+from segdiff.training.run import run_training
+
+original, saves = torch.save, []
+
+def dying(state, file):
+    if "optimizer" in state:
+        saves.append(None)
+    if len(saves) == 2:  # the second checkpoint: half of it is written
+        original(state, sys.argv[3])
+        content = Path(sys.argv[3]).read_bytes()
+        file.write(content[: len(content) // 2])
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(state, file)
+
+torch.save = dying
+run_training(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+"""
+
+
+def test_killed_in_the_middle_of_a_checkpoint(whole, pictures, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(config(pictures)))
+    arguments = [str(tmp_path / name) for name in ("config.json", "run", "half.pt")]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+    folder = tmp_path / "run" / "checkpoints"
+    assert load_checkpoint(folder / "last.pt")["step"] == 3  # that of the first validation is whole
+    assert len(list(folder.glob(".*.tmp"))) == 1  # and the half one bears another name
+    run_training({**config(pictures), "resume": "auto"}, tmp_path / "run", say=quiet)
+    same(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 1)])
+def test_another_number_of_workers_changes_nothing(whole, pictures, tmp_path, before, after):
+    run_training(config(pictures, workers=before, max_minutes=0), tmp_path / "run", say=quiet)
+    run_training({**config(pictures, workers=after), "resume": "auto"}, tmp_path / "run", say=quiet)
+    same(whole, tmp_path / "run")
+
+
+def test_cut_at_every_step(whole, pictures, tmp_path):
+    for _ in range(6):
+        run_training({**config(pictures, max_minutes=0), "resume": "auto"}, tmp_path / "run", say=quiet)
+    same(whole, tmp_path / "run")
+
+
+def test_the_trainer_needs_neither_configurations_nor_trackers(pictures, tmp_path):
+    """From objects alone; with the settings of `whole` it trains the same weights."""
+    data = dataset_from_config({"kind": "folder", "root": str(pictures), "protocol": "native"}, "train")
+    augment = build_augmentation({"crop": 16, "horizontal_flip": True})
+
+    def trainer():
+        torch.manual_seed(0)
+        segmenter = build_segmenter(TINY_MODEL, {"schedule": "linear", "steps": 25, "prediction": "x_0"})
+        samples = TrainingSamples(data, Normalisation("per_image"), augment, seed=0)
+        settings = TrainerSettings(max_steps=4, batch_size=2, ema=0.9)
+        return Trainer(segmenter, samples, settings, OptimizerSettings(lr=2e-3, clip_norm=1.0), tmp_path / "run")
+
+    (tmp_path / "run").mkdir()
+    first = trainer()
+    assert first.run().step == 4 and first.finished
+    again = trainer()
+    again.resume()
+    assert again.state.step == 4
+    for a, b in zip(first.average.model.parameters(), again.average.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    modules = {name.partition(".")[0] for name in sys.modules}
+    code = "import sys, segdiff.training.loop; print({'hydra', 'omegaconf', 'wandb'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()" and "torch" in modules
+
+
+def test_curves_with_a_row_that_was_cut_are_read(pictures, tmp_path):
+    run_training(config(pictures, max_minutes=0, log_every=1), tmp_path / "run", say=quiet)
+    curves = tmp_path / "run" / "metrics.csv"
+    with curves.open("a") as file:
+        file.write("2,4,0.0")
+    run_training({**config(pictures, log_every=1), "resume": "auto"}, tmp_path / "run", say=quiet)
+    rows = list(csv.DictReader(curves.read_text().splitlines()))
+    assert [row["step"] for row in rows if row["loss"]] == ["1", "2", "3", "4", "5", "6"]
+
+
+# A disk that takes no more.
+
+
+@contextmanager
+def room_for(size):
+    """No file may grow beyond `size` bytes: what a full disk is to the one who writes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: save_checkpoint({"step": 1, "model": {"a": torch.zeros(50_000)}}, path),
+        lambda path: write_float_tiff(path, np.random.default_rng(0).random((200, 200))),
+    ],
+)
+def test_what_does_not_fit_leaves_what_was_there(tmp_path, write):
+    path = tmp_path / "file"
+    path.write_bytes(b"the one before")
+    with room_for(10_000), pytest.raises(OutputError, match="file cannot be written: File too large; write to"):
+        write(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"] and path.read_bytes() == b"the one before"
+
+
+def test_a_full_disk_ends_a_training_with_its_checkpoint_whole(whole, pictures, tmp_path):
+    run_training(config(pictures, max_minutes=0), tmp_path / "run", say=quiet)
+    with room_for(20_000), pytest.raises(OutputError, match="cannot be written"):
+        run_training({**config(pictures), "resume": "auto"}, tmp_path / "run", say=quiet)
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 1
+    assert not list((tmp_path / "run").rglob(".*"))
+    run_training({**config(pictures), "resume": "auto"}, tmp_path / "run", say=quiet)
+    same(whole, tmp_path / "run")
+
+
+def test_the_system_is_quoted(tmp_path):
+    with pytest.raises(OutputError, match=r"file/under/it cannot be written: Not a directory"):
+        (tmp_path / "file").write_text("")
+        with atomic(tmp_path / "file" / "under" / "it"):
+            raise AssertionError("not reached")
+
+
+# A loss that is not finite, masks that say nothing.
+
+
+def test_evidence_of_a_loss_that_is_not_finite(pictures, tmp_path):
+    settings = config(pictures)
+    settings["optimizer"] = {"lr": 1e30}
+    with pytest.raises(TrainingError) as caught:
+        run_training(settings, tmp_path / "run", say=quiet)
+    (path,) = (tmp_path / "run").glob("not_finite_step_*.pt")
+    kept = load_checkpoint(path)
+    said = str(caught.value)
+    assert f"step {kept['step']}: the loss is" in said and str(path) in said and "optimizer.lr" in said
+    assert len(kept["names"]) == 2 and all(name in said for name in kept["names"])
+    assert kept["batch_image"].shape == (2, 3, 16, 16) and kept["batch_mask"].shape == (2, 1, 16, 16)
+    norms = kept["gradient_norms"]
+    assert not np.isfinite(next(iter(norms.values()))) and next(iter(norms)) in said  # the culprits come first
+    assert set(norms) <= set(kept["model"])
+
+
+def test_gradient_norms_come_with_the_broken_ones_first():
+    module = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1, bias=False) for name in ("a", "b", "c", "d")})
+    for name, value in (("a", 1.0), ("b", float("nan")), ("c", 3.0)):
+        module[name].weight.grad = torch.full((1, 1), value)
+    assert list(gradient_norms(module)) == ["b.weight", "c.weight", "a.weight"]
+
+
+def test_masks_that_stay_blank_are_told(pictures, tmp_path, capsys):
+    """What the published recipe does in fp16: every mask is black and no number is unusual."""
+    settings = config(pictures, validate_every=2)
+    settings["optimizer"] = {"lr": 1e-12}  # the output layer begins at zero: a probability of 0.5 is no object
+    said = []
+    run_training(settings, tmp_path / "run", say=said.append)
+    err = capsys.readouterr().err
+    assert "every mask of the last 2 validations is blank" in err and "last 3 validations" in err
+    assert "optimizer.lr" in err
+    assert any("every validation mask is blank" in line for line in said)
+
+
+def test_masks_that_say_something_are_no_matter(whole, pictures, tmp_path, capsys):
+    settings = config(pictures, max_steps=60, validate_every=30)
+    settings["optimizer"] = {"lr": 1e-2}
+    said = []
+    run_training(settings, tmp_path / "run", say=said.append)
+    assert "blank" not in capsys.readouterr().err + "".join(said)
