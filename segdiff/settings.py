@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import UnionType
@@ -37,6 +38,8 @@ def read_settings(kind: type[T], group: str, given: Any) -> T:
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
     """ConfigError unless the value has one of the types of a hint such as `int | None` or `tuple[int, ...]`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name}={value}: expected a finite number")
     if not _is(value, hint):
         raise ConfigError(f"{name}={value}: expected {_describe(hint)}")
 

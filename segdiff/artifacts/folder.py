@@ -99,8 +99,8 @@ def load_artifact(folder: str | Path) -> Artifact:
         if not (folder / name).is_file():
             raise MissingError(f"{folder} is not a model folder: {name} is not there")
     try:
-        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        config = yaml.load((folder / CONFIG).read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ArtifactError(f"{folder / CONFIG}: not plain YAML ({str(error).splitlines()[0]})") from error
     _check(config, folder / CONFIG)
     try:
@@ -158,13 +158,23 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, torch.Tensor) else value
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Plain values, each written out: a few lines of references can stand for more than a memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a reference, *name, is not taken")
+        return super().compose_node(parent, index)
+
+
 def _check(config: Any, path: Path) -> None:
     if not isinstance(config, dict) or "format_version" not in config:
         raise ArtifactError(f"{path}: not a segdiff model (no format_version)")
-    if config["format_version"] != FORMAT_VERSION:
-        raise ArtifactError(
-            f"{path}: format version {config['format_version']}; this segdiff reads {FORMAT_VERSION}: update segdiff"
-        )
+    version = config["format_version"]
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ArtifactError(f"{path}: format_version={version} never was; this segdiff writes {FORMAT_VERSION}")
+    if version > FORMAT_VERSION:
+        raise ArtifactError(f"{path}: format version {version}; this segdiff reads {FORMAT_VERSION}: update segdiff")
     _check_keys(config, KEYS, "", path)
     for group, known in (("inference", INFERENCE_KEYS), ("scale", SCALE_KEYS)):
         _check_keys(config[group], known, f"{group}.", path)

@@ -71,6 +71,17 @@ def share(text: str) -> float:
     return value
 
 
+def seed(text: str) -> int:
+    """A whole number that the noise field takes."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to 2^63 - 1")
+    return value
+
+
 def batch_size(text: str) -> int | str:
     """ "auto" or a whole number of 1 or more."""
     return text if text == "auto" else positive_int(text)
@@ -83,7 +94,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     sampling.add_argument("--chains", type=positive_int, metavar="N", help="chains that are averaged")
     sampling.add_argument("--steps", type=positive_int, metavar="N", help="steps of a chain")
     sampling.add_argument("--sampler", choices=SAMPLERS, help="ddpm (with noise) or ddim (without)")
-    sampling.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
+    sampling.add_argument("--seed", type=seed, default=0, metavar="N", help="of the noise (default: 0)")
     sampling.add_argument("--threshold", type=share, metavar="T", help="object is what is more probable than T")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")

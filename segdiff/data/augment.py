@@ -30,6 +30,8 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 import albumentations as A  # noqa: E402
 import cv2  # noqa: E402  what albumentations works with
 
+LARGEST_CROP = 16384  # pixels: beyond is a slip that would take all memory
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -57,8 +59,10 @@ class Settings:
     hue: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.crop is not None and self.crop < 1:
-            raise ConfigError(f"augmentation.crop is {self.crop}; give pixels, or null for the whole image")
+        if self.crop is not None and not 1 <= self.crop <= LARGEST_CROP:
+            raise ConfigError(
+                f"augmentation.crop is {self.crop}; give 1 to {LARGEST_CROP} pixels, or null for the whole image"
+            )
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"augmentation.scale is {list(self.scale)}; give [low, high], 0 < low <= high")
         for name in ("rotation", "brightness", "contrast", "saturation", "hue"):

@@ -10,6 +10,7 @@ from segdiff.errors import ConfigError
 SAMPLERS = ("ddpm", "ddim")
 VARIANCES = ("large", "small", "learned")
 SPACINGS = ("trailing", "even")
+MOST_CHAINS = 10_000  # beyond is a slip that would run for days
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Sampling:
         for name, known in (("sampler", SAMPLERS), ("variance", VARIANCES), ("spacing", SPACINGS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"sampling.{name}={getattr(self, name)} is not known; known: {', '.join(known)}")
-        if self.chains < 1:
-            raise ConfigError(f"sampling.chains={self.chains}: at least 1 is needed")
+        if not 1 <= self.chains <= MOST_CHAINS:
+            raise ConfigError(f"sampling.chains={self.chains}: 1 to {MOST_CHAINS} can be run")
         if not 1 <= self.views <= 8:
             raise ConfigError(f"sampling.views={self.views}: 1 to 8 dihedral views exist")
         if not 0 <= self.eta <= 1:

@@ -162,6 +162,8 @@ def cosine_schedule(steps: int) -> NoiseSchedule:
     return from_betas(np.array(betas, dtype=np.float64))
 
 
+MOST_STEPS = 100_000  # of a table; published ones have 1000
+
 SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
 
 
@@ -173,5 +175,7 @@ def build_schedule(kind: str, steps: int, signal_scale: float = 1.0) -> NoiseSch
     """
     if kind not in SCHEDULES:
         raise ConfigError(f"diffusion.schedule={kind} is not known; known: {', '.join(SCHEDULES)}")
+    if steps > MOST_STEPS:
+        raise ConfigError(f"diffusion.steps={steps}: at most {MOST_STEPS} are possible")
     schedule = SCHEDULES[kind](steps)
     return schedule if signal_scale == 1.0 else schedule.scaled(signal_scale)

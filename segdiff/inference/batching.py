@@ -19,7 +19,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed. PyTorch has a type for it on CUDA only; CPU and MPS say it in words."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    words = ("out of memory", "not enough memory")
+    words = ("out of memory", "not enough memory", "can't allocate memory", "storage size calculation overflowed")
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 

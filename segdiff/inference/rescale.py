@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data.resize import interpolate, to_grid
+from segdiff.errors import ConfigError
 from segdiff.inference.windows import Window
+
+LONGEST_SIDE = 2**20
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,17 @@ class Grids:
 
     @classmethod
     def at_scale(cls, height: int, width: int, scale: float) -> Grids:
-        """The model's grid is `scale` times the image's, at least one pixel a side."""
+        """The model's grid is `scale` times the image's, at least one pixel a side.
+
+        Raises:
+            ConfigError: nothing would be left of the picture, or it would have millions of pixels a side.
+        """
+        longest = max(height, width) * scale
+        if not 0.5 < longest <= LONGEST_SIDE:
+            raise ConfigError(
+                f"scale {scale:.4g} makes {longest:.4g} pixels of the {max(height, width)} of the picture's longer "
+                f"side: 1 to {LONGEST_SIDE} are possible (wrong --scale or --mpp?)"
+            )
         return cls((height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
 
     @property

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data.images import to_rgb, value_scale
-from segdiff.errors import ShapeError
+from segdiff.errors import ShapeError, UserError
+from segdiff.inference.batching import is_out_of_memory
 from segdiff.inference.rescale import Grids
 from segdiff.inference.windows import Window
 
@@ -51,8 +52,19 @@ class Source:
         return self.convert(self.array[window.rows, window.columns])
 
     def resized(self, grids: Grids) -> Source:
-        """The picture on the model's grid, in memory as a whole."""
-        return Source(grids.to_model(self.convert(self.array[:, :])), self.channels, factor=1.0)
+        """The picture on the model's grid, in memory as a whole.
+
+        Raises:
+            UserError: it does not fit the memory.
+        """
+        try:
+            resized = grids.to_model(self.convert(self.array[:, :]))
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size = " x ".join(map(str, grids.model))
+            raise UserError(f"resized to {size} for the model, the picture does not fit the memory") from error
+        return Source(resized, self.channels, factor=1.0)
 
 
 def pad_to(part: NDArray[Any], height: int, width: int) -> NDArray[Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import torch
+from torch import nn
 
 from segdiff.diffusion.schedules import build_schedule
 from segdiff.errors import ConfigError
@@ -43,6 +47,8 @@ def build_segdiff(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Seg
     config = read_settings(SegDiffConfig, "model", model)
     settings = read_settings(DiffusionSettings, "diffusion", diffusion)
     schedule = build_schedule(settings.schedule, settings.steps, settings.signal_scale)
+    with torch.device("meta"):  # counted before any of it takes memory
+        check_memory(SegDiff(config))
     return DiffusionSegmenter(
         SegDiff(config),
         schedule,
@@ -53,6 +59,19 @@ def build_segdiff(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Seg
         time_scale=1000 / schedule.steps if settings.rescale_times else 1.0,
         dice_weight=settings.dice_weight,
     )
+
+
+def check_memory(network: nn.Module) -> None:
+    """ConfigError if the parameters of a network alone would not fit the memory of this machine."""
+    needed = sum(p.numel() * p.element_size() for p in network.parameters())
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return
+    if needed > there:
+        raise ConfigError(
+            f"model: parameters of {needed / 1e9:.0f} GB; this machine has {there / 1e9:.0f} GB of memory"
+        )
 
 
 MODELS: dict[str, Builder] = {"segdiff": build_segdiff}

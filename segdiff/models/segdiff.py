@@ -7,7 +7,7 @@ that its state dict loads as it is (`segdiff.models.official`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from segdiff.models.unet import (
     timestep_embedding,
     zeroed,
 )
+
+LARGEST, DEEPEST = 4096, 12  # any count or width, and levels: beyond is a slip, or a file that means harm
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ class SegDiffConfig:
     def __post_init__(self) -> None:
         for name in ("channel_mult", "attention_factors"):  # lists, as they come from YAML
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        counts = [(f.name, getattr(self, f.name)) for f in fields(self) if isinstance(f.default, int)]
+        counts += [("channel_mult", factor) for factor in self.channel_mult]
+        for name, value in counts:
+            if not isinstance(value, bool) and not 1 <= value <= LARGEST:
+                raise ConfigError(f"model.{name}={value}: 1 to {LARGEST} is possible")
+        if len(self.channel_mult) > DEEPEST:
+            raise ConfigError(f"model.channel_mult has {len(self.channel_mult)} levels: at most {DEEPEST} are possible")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.dropout={self.dropout}: it lies in [0, 1)")
         if not self.channel_mult or self.channel_mult[0] != 1:
             raise ConfigError(f"model.channel_mult={list(self.channel_mult)} must begin with 1")
         factors = {2**level for level in range(len(self.channel_mult))}

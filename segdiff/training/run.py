@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
+from segdiff.artifacts.hub import from_pretrained
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import Dataset, dataset_from_config
 from segdiff.data.loader import TrainingSamples
@@ -88,8 +89,8 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
     sampling = read_settings(Sampling, "sampling", config["sampling"])
     read_settings(InferenceSettings, "inference", config["inference"])
     seed, device = config["seed"], pick_device(processes.device(config.get("device", "auto")))
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ConfigError(f"seed={seed}: a whole number of 0 or more is needed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise ConfigError(f"seed={seed}: a whole number from 0 to 2^63 - 1 is needed")
     trackers = read_tracking(config.get("tracking") or TRACKING)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -224,7 +225,7 @@ def _segmenter(config: Mapping[str, Any]) -> tuple[Segmenter, dict[str, Any]]:
     init = model.pop("init", None)
     if init is None:
         return build_segmenter(model, config["diffusion"]), model
-    start = load_artifact(init)
+    start = from_pretrained(init)
     segmenter = build_segmenter(model, config["diffusion"])
     try:
         segmenter.load_state_dict(start.segmenter.state_dict())

@@ -86,10 +86,13 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         at_least = {"max_steps": 1, "batch_size": 1, "log_every": 1, "max_epochs": 1, "patience": 1, "threads": 1}
         at_least |= {"validation_images": 1, "validate_every": 0, "workers": 0, "max_minutes": 0, "panels": 0}
+        at_most = {"batch_size": 65536, "workers": 1024, "threads": 1024}  # beyond is a slip that costs the machine
         for name, least in at_least.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"trainer.{name}={value}: at least {least} is needed")
+            if value is not None and value > at_most.get(name, value):
+                raise ConfigError(f"trainer.{name}={value}: at most {at_most[name]} is possible")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"trainer.precision={self.precision} is not known; known: {', '.join(PRECISIONS)}")
         if not 0 <= self.ema < 1:
