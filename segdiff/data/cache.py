@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from segdiff.data.writers import atomic
 
 log = logging.getLogger(__name__)
 
@@ -51,21 +51,8 @@ def cached(folder: Path | None, key: str, make: Callable[[], dict[str, np.ndarra
         log.info("cache file %s is made anew: %s", path, error)
     arrays = make()
     try:
-        _store(path, arrays)
+        with atomic(path) as new:
+            np.savez_compressed(new, **arrays)  # type: ignore[arg-type]  # its stub wants a bool among them
     except OSError as error:
         log.info("not cached in %s: %s", folder, error)
     return arrays
-
-
-def _store(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write under a temporary name and rename: another process sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its stub wants a bool among them
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise

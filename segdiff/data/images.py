@@ -29,6 +29,9 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 # Pillow's modes that are arrays already; the others (CMYK, YCbCr, LAB, ...) are turned into RGB.
 _ARRAY_MODES = {"1", "L", "LA", "RGB", "RGBA", "I", "F"}
 _TIFF_BITS_PER_SAMPLE, _TIFF_SEPARATE_PLANES = 258, 2
+# Pixels that take more memory than this, and than so many times their file: a bomb. A photograph is compressed 20
+# times at most, a nearly empty mask of 8 bits 1000 times, but that of 30000 x 30000 pixels is refused, too.
+BOMB_BYTES, BOMB_RATIO = 2**30, 500
 _STRIP_ROWS = 1024  # rows looked at in one go: arrays on disk are larger than memory
 
 
@@ -43,7 +46,8 @@ def read_image(path: str | Path, *, expand_palette: bool = True) -> np.ndarray:
         (H, W) or (H, W, C); bool, uint8, uint16, int32 or a float type.
     Raises:
         MissingError: there is no such file.
-        DataError: not an image, a truncated one, or a stack of several pictures.
+        DataError: not an image, a truncated one, a stack of several pictures, or one that would swell beyond all
+            measure.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -52,6 +56,7 @@ def read_image(path: str | Path, *, expand_palette: bool = True) -> np.ndarray:
         raise MissingError(f"{path} is a folder, not an image" if path.is_dir() else f"no such image: {path}")
     try:
         with _without_pixel_limit(), Image.open(path) as picture:
+            _refuse_bombs(path, picture.width * picture.height * len(picture.getbands()))
             _refuse_stacks(path, picture)
             if _pillow_would_round(path, picture):
                 return _read_deep_tiff(path) if picture.format == "TIFF" else _read_deep_png(path)
@@ -190,6 +195,16 @@ def _without_pixel_limit() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
+def _refuse_bombs(path: Path, size: int) -> None:
+    """Refuse a file whose pixels, `size` bytes or more, are far more than what so few bytes can honestly hold."""
+    there = path.stat().st_size
+    if size > BOMB_BYTES and size > BOMB_RATIO * there:
+        raise DataError(
+            f"{path} holds {there} bytes and would take {size / 1e9:.1f} GB of memory, as no picture does: a "
+            "decompression bomb? (if it is yours, save it without compression)"
+        )
+
+
 def _refuse_stacks(path: Path, picture: Picture) -> None:
     """Refuse several pictures of one size, a stack; of a pyramid, which shrinks, the first picture counts."""
     frames = getattr(picture, "n_frames", 1)
@@ -226,11 +241,17 @@ def _read_deep_tiff(path: Path) -> np.ndarray:
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages[0]
+            _refuse_bombs(path, page.nbytes)
             array = page.asarray()
             separate = array.ndim == 3 and getattr(page, "planarconfig", 0) == _TIFF_SEPARATE_PLANES
+    except DataError:
+        raise
     except Exception as error:  # tifffile raises many kinds, imagecodecs' among them
         raise DataError(f"{path} is not an image that can be read ({_one_line(error)})") from error
-    return np.moveaxis(array, 0, -1) if separate else array
+    array = np.moveaxis(array, 0, -1) if separate else array
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise DataError(f"{path} holds no picture of (H, W) or (H, W, C) pixels, but {array.shape}")
+    return array
 
 
 def _to_array(picture: Picture, expand_palette: bool) -> np.ndarray:

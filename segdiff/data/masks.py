@@ -19,6 +19,9 @@ from segdiff.errors import DataError
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
+LARGEST_LABEL = 2**20  # larger numbers of instances are made small: tables are as long as the largest
+
+
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask file: (H, W) of bool, integers or floats; (H, W, C) of colours, alpha taken away.
 
@@ -45,8 +48,12 @@ def instances(mask: np.ndarray) -> np.ndarray | None:
     """int32 (H, W) if `read_mask` gave several different whole numbers above 0, else None (a binary mask)."""
     if mask.ndim == 3 or mask.dtype == np.bool_:
         return None
-    labels = mask.astype(np.int32)
-    if mask.dtype.kind == "f" and (labels != mask).any():
+    if mask.dtype.kind == "f" and (np.floor(mask) != mask).any():
         return None
+    if mask.max() > max(mask.size, LARGEST_LABEL):
+        values, places = np.unique(mask, return_inverse=True)
+        labels = (places.reshape(mask.shape) + int(values[0] > 0)).astype(np.int32)
+    else:
+        labels = mask.astype(np.int32)
     objects = labels[labels > 0]
     return labels if objects.size and objects.min() != objects.max() else None

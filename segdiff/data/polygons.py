@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from segdiff.errors import DataError, MissingError
 
 # What `rasterise` does, as a number: raised when its output changes, so that cached masks are made anew.
 RASTERISER_VERSION = 1
+MOST_BYTES = 2**29  # of XML; a slide with a million outlines has as much
 
 
 def read_annotations(path: str | Path) -> list[np.ndarray]:
@@ -36,7 +38,10 @@ def parse_annotations(content: bytes, path: Path) -> list[np.ndarray]:
     """The same from the bytes of the file; `path` names it in errors, and .gz tells to unpack them."""
     try:
         if path.suffix.lower() == ".gz":
-            content = gzip.decompress(content)
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise DataError(f"{path} holds more than {MOST_BYTES // 2**20} MB of XML, as no annotation does")
         root = ElementTree.fromstring(content)
     except (OSError, EOFError, zlib.error, ElementTree.ParseError) as error:
         raise DataError(f"{path} is not a complete XML file ({error})") from error
