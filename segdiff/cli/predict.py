@@ -99,5 +99,6 @@ def _report(images: list[dict[str, Any]], folder: Path, record: str) -> int:
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
     print(f"{len(done)} of {len(images)} image(s) predicted; how: {folder / record}")
     for image in failed:
-        print(f"{PROG}: error: {image['image']}: {image['error']}", file=sys.stderr)
+        where = "" if image["image"] in image["error"] else f"{image['image']}: "
+        print(f"{PROG}: error: {where}{image['error']}", file=sys.stderr)
     return 0 if not failed else 3 if done else 2

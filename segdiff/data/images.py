@@ -28,7 +28,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 # Pillow's modes that are arrays already; the others (CMYK, YCbCr, LAB, ...) are turned into RGB.
 _ARRAY_MODES = {"1", "L", "LA", "RGB", "RGBA", "I", "F"}
-_TIFF_BITS_PER_SAMPLE, _TIFF_SEPARATE_PLANES = 258, 2
+_TIFF_BITS_PER_SAMPLE, _TIFF_SAMPLES_PER_PIXEL, _TIFF_SEPARATE_PLANES = 258, 277, 2
 # Pixels that take more memory than this, and than so many times their file: a bomb. A photograph is compressed 20
 # times at most, a nearly empty mask of 8 bits 1000 times, but that of 30000 x 30000 pixels is refused, too.
 BOMB_BYTES, BOMB_RATIO = 2**30, 500
@@ -58,7 +58,7 @@ def read_image(path: str | Path, *, expand_palette: bool = True) -> np.ndarray:
         with _without_pixel_limit(), Image.open(path) as picture:
             _refuse_bombs(path, picture.width * picture.height * len(picture.getbands()))
             _refuse_stacks(path, picture)
-            if _pillow_would_round(path, picture):
+            if _pillow_would_lose(path, picture):
                 return _read_deep_tiff(path) if picture.format == "TIFF" else _read_deep_png(path)
             return _to_array(picture, expand_palette)
     except UnidentifiedImageError:
@@ -217,15 +217,19 @@ def _refuse_stacks(path: Path, picture: Picture) -> None:
             raise DataError(f"{path} is a stack of {frames} pictures; save the one you mean as a file")
 
 
-def _pillow_would_round(path: Path, picture: Picture) -> bool:
-    """Whether these are colours of 16 bits, of which Pillow keeps 8 without saying so."""
+def _pillow_would_lose(path: Path, picture: Picture) -> bool:
+    """Whether these are colours of 16 bits, of which Pillow keeps 8, or more bands than 4, of which it keeps 3."""
     if picture.format == "PNG":
         with path.open("rb") as file:
             header = file.read(26)
         return header[24] == 16 and header[25] != 0  # bit depth; colour type, 0 for grey
-    if picture.format == "TIFF" and picture.mode not in ("F", "I") and not picture.mode.startswith("I;16"):
-        return max(picture.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))) > 8  # type: ignore[attr-defined]
-    return False
+    if picture.format != "TIFF":
+        return False
+    tags = picture.tag_v2  # type: ignore[attr-defined]
+    if tags.get(_TIFF_SAMPLES_PER_PIXEL, 1) > 4:
+        return True
+    deep_already = picture.mode in ("F", "I") or picture.mode.startswith("I;16")
+    return not deep_already and max(tags.get(_TIFF_BITS_PER_SAMPLE, (8,))) > 8
 
 
 def _read_deep_png(path: Path) -> np.ndarray:

@@ -108,7 +108,12 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
     if settings.batch_size % processes.world:
         raise ConfigError(f"trainer.batch_size={settings.batch_size} must be a multiple of {processes.world} processes")
     if processes.writes:
-        _open_folder(folder, config)
+        _check_folder(folder, config)
+    facts = _look(train, protocol, say)
+    scale = _scale(facts, train, protocol)
+    if processes.writes:
+        with atomic(folder / "config.yaml") as file:
+            file.write(yaml.safe_dump(dict(config), sort_keys=False).encode())
     processes.wait()
     tracking = Tracking()
     if processes.writes:
@@ -117,9 +122,6 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
             trackers, Run(about.get("name", folder.name), folder, config, about.get("group"), say)
         )
     samples = TrainingSamples(train, normalisation, augment, seed, protocol.as_seen)
-
-    facts = _look(train, protocol, say)
-    scale = _scale(facts, train, protocol)
 
     def artifact(weights: Segmenter) -> Artifact:
         return Artifact(
@@ -236,8 +238,8 @@ def _segmenter(config: Mapping[str, Any]) -> tuple[Segmenter, dict[str, Any]]:
     return segmenter, model
 
 
-def _open_folder(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make the run folder; one that holds a run is only gone on with when asked.
+def _check_folder(folder: Path, config: Mapping[str, Any]) -> None:
+    """A folder that holds a run is only gone on with when asked.
 
     Raises:
         ConfigError: it holds a run and `resume` is not auto, or a run with other settings.
@@ -249,8 +251,6 @@ def _open_folder(folder: Path, config: Mapping[str, Any]) -> None:
         old = yaml.safe_load(said.read_text(encoding="utf-8"))
         if run_identity(old) != run_identity(config):
             raise ConfigError(f"{folder} holds a run with other settings (see {said}): choose another run.name")
-    with atomic(said) as file:
-        file.write(yaml.safe_dump(dict(config), sort_keys=False).encode())
 
 
 def _validation_split(data: Mapping[str, Any], say: Callable[[str], None]) -> Dataset | None:
@@ -275,7 +275,8 @@ def _look(train: Dataset, protocol: Protocol, say: Callable[[str], None]) -> lis
         say(f"  {', '.join(counts)}")
     for finding in judge_truths("training", facts):
         if finding.severity == "error":
-            raise DataError(f"{finding.line()} (segdiff check-data tells more)")
+            said = finding.line().removeprefix("error: ")
+            raise DataError(f"{said} (segdiff check-data tells more)")
         say(finding.line())
     return facts
 

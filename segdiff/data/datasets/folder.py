@@ -148,7 +148,7 @@ def _read_index(index: Path, stems: list[str]) -> dict[str, dict[str, str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{index} is not a table of comma-separated UTF-8 text ({error})") from error
     if "stem" not in columns or not {"split", "group"} & set(columns):
-        has = ", ".join(columns) or "no columns"
+        has = ", ".join(map(repr, columns)) or "no columns"
         raise DataError(f"{index} needs the columns stem, and split or group; it has {has}")
     known, found = set(stems), {}
     for line, row in rows:
