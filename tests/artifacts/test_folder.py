@@ -34,7 +34,7 @@ def folder(tmp_path):
     return save_artifact(make(), tmp_path / "model")
 
 
-def test_saving_and_loading_changes_nothing(folder):
+def test_rule_5_saving_and_loading_changes_nothing(folder):
     before, after = make(), load_artifact(folder)
     wanted = before.segmenter.state_dict()
     assert all(torch.equal(wanted[name], value) for name, value in after.segmenter.state_dict().items())

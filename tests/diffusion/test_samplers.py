@@ -75,7 +75,7 @@ def run(kind, schedule, times, x_T, noise, **settings):
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 2, 7, 100])
 @pytest.mark.parametrize(("kind", "settings"), CHAINS)
-def test_gaussian_chain_is_its_closed_form(name, steps, kind, settings):
+def test_rule_6_gaussian_chain_is_its_closed_form(name, steps, kind, settings):
     """The chain is linear in x_T and in each noise: unit impulses give every factor, so nothing is estimated."""
     schedule = SCHEDULES[name]
     times = trailing(steps, schedule.steps)[::-1]
@@ -94,7 +94,7 @@ def test_gaussian_chain_is_its_closed_form(name, steps, kind, settings):
 
 
 @pytest.mark.parametrize(("kind", "settings"), CHAINS)
-def test_gaussian_chain_converges_to_the_data(kind, settings):
+def test_rule_6_gaussian_chain_converges_to_the_data(kind, settings):
     errors = []
     for steps in (50, 400):
         schedule = cosine_schedule(steps)
@@ -107,7 +107,7 @@ def test_gaussian_chain_converges_to_the_data(kind, settings):
 @pytest.mark.parametrize("steps", [1, 3, 25])
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize(("kind", "settings"), CHAINS)
-def test_single_mask_is_found_by_any_chain(kind, settings, clip, steps):
+def test_rule_6_single_mask_is_found_by_any_chain(kind, settings, clip, steps):
     schedule = linear_schedule(25)
     mask = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64).view(1, 1, 2, 2)
     generator = torch.Generator().manual_seed(0)

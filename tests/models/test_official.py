@@ -36,7 +36,7 @@ def network(golden):
     return from_official(load_file(golden / "model.safetensors"))
 
 
-def test_outputs_and_features(network, golden):
+def test_rule_1_outputs_and_features(network, golden):
     data = tensors(golden / "forward.npz")
     with torch.no_grad():
         features = network.encode(data["image"])
@@ -101,7 +101,7 @@ CHAINS = ["ddim_20_eta0.7_clip1", "ddpm_respaced_25_clip0_fixedlarge", "ddpm_res
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_recorded_chain(network, golden, name):
+def test_rule_1_recorded_chain(network, golden, name):
     chain = json.loads((golden / "config.json").read_text())["chains"][name]
     options, clip = chain["diffusion"], chain["clip_denoised"]
     inputs, recorded = tensors(golden / "chain_inputs.npz"), tensors(golden / "chains.npz")

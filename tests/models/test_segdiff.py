@@ -47,7 +47,7 @@ def picture(channels, height, width, key=0):
     return torch.from_numpy(NoiseField(0, key).rectangle(0, 0, 0, 0, height, width, channels))[None]
 
 
-def test_output_is_the_recorded_one(golden_file):
+def test_rule_1_output_is_the_recorded_one(golden_file):
     """Recorded when the published tensors were reproduced to 1e-6; guards a clone that has not got those."""
     config = SegDiffConfig(
         channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_factors=(2,), rrdb_blocks=1,

@@ -41,7 +41,7 @@ def torchrun(count, settings, tmp_path, name):
     return done
 
 
-def test_two_processes_equal_one(pictures, tmp_path):  # noqa: F811
+def test_rule_3_two_processes_equal_one(pictures, tmp_path):  # noqa: F811
     # In bf16 the two would differ by roundings that AdamW blows up to whole steps.
     settings = config(pictures, max_steps=4, validate_every=2, log_every=1, precision="float32")
     run_training(settings, tmp_path / "one", say=quiet)

@@ -75,7 +75,7 @@ run_training(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
 """
 
 
-def test_killed_in_the_middle_of_a_checkpoint(whole, pictures, tmp_path):
+def test_rule_3_killed_in_the_middle_of_a_checkpoint(whole, pictures, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config(pictures)))
     arguments = [str(tmp_path / name) for name in ("config.json", "run", "half.pt")]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=300)
@@ -88,7 +88,7 @@ def test_killed_in_the_middle_of_a_checkpoint(whole, pictures, tmp_path):
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 1)])
-def test_another_number_of_workers_changes_nothing(whole, pictures, tmp_path, before, after):
+def test_rule_3_another_number_of_workers_changes_nothing(whole, pictures, tmp_path, before, after):
     run_training(config(pictures, workers=before, max_minutes=0), tmp_path / "run", say=quiet)
     run_training({**config(pictures, workers=after), "resume": "auto"}, tmp_path / "run", say=quiet)
     same(whole, tmp_path / "run")

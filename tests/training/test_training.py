@@ -122,7 +122,7 @@ def by_death():
 
 @pytest.mark.parametrize("cut", [by_signal, by_death])
 @pytest.mark.parametrize("place", [before_the_step, inside_the_step, inside_the_validation])
-def test_cut_and_resumed_equals_not_cut_bit_for_bit(whole, pictures, tmp_path, monkeypatch, place, cut):
+def test_rule_3_cut_and_resumed_equals_not_cut_bit_for_bit(whole, pictures, tmp_path, monkeypatch, place, cut):
     settings = config(pictures)
     owner, name, when, cut = place(cut)
     original, calls = getattr(owner, name), []
