@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import torch
 
-from segdiff.cli.configs import compose
 from segdiff.diffusion.noise import TrainingDraw
 from segdiff.models.build import build_segmenter
 from segdiff.models.segmenter import DiffusionSegmenter
+from segdiff.training.configs import compose
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:

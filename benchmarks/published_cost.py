@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from segdiff.cli.configs import compose
 from segdiff.data.writers import write_json
 from segdiff.models.build import build_segmenter
 from segdiff.models.segmenter import DiffusionSegmenter
+from segdiff.training.configs import compose
 from segdiff.workflows.record import versions
 
 WINDOWS, CHAINS, STEPS = 4, 9, 100

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from segdiff.cli.configs import compose, conf_folder
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import DATASETS
 from segdiff.data.protocols import get_protocol
@@ -14,6 +13,7 @@ from segdiff.inference.predictor import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.settings import read_settings
+from segdiff.training.configs import compose, conf_folder
 from segdiff.training.run import GROUPS
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 from segdiff.training.tracking import read_tracking

@@ -20,10 +20,10 @@ from PIL import Image
 
 import segdiff
 from segdiff.artifacts.folder import load_artifact, save_artifact
-from segdiff.cli.configs import compose
 from segdiff.diffusion.noise import NoiseField, image_key
 from segdiff.diffusion.sampling import Sampling
 from segdiff.inference.windows import plan_windows
+from segdiff.training.configs import compose
 from segdiff.training.run import run_training
 from segdiff.workflows.load import predictor_of
 

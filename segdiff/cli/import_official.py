@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError(f"{out} exists: choose another --out, or --overwrite")
 
     from segdiff.artifacts.folder import save_artifact
-    from segdiff.cli.configs import compose
+    from segdiff.training.configs import compose
     from segdiff.workflows.import_official import import_official
 
     experiment = f"published_{args.preset}"

@@ -6,18 +6,27 @@ import hashlib
 import math
 import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from segdiff.cli.configs import conf_folder, to_plain
-from segdiff.cli.explain import check_flags, explain
 from segdiff.errors import ConfigError, SegdiffError
+from segdiff.training.configs import conf_folder, to_plain
+from segdiff.training.explain import explain
 
 MULTIRUN, MULTIRUN_FLAGS = Path("multirun"), {"-m", "--multirun"}
 LONGEST = 120  # characters of a folder's name; file systems take 255 bytes
+
+
+# Hydra's own options; whatever else begins with a dash is a slip.
+FLAGS = (
+    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r"),
+    *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
+    *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
+)
 
 
 def short_name(name: str) -> str:
@@ -42,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(_help())
         return 0
 
-    check_flags(arguments)
+    _check_flags(arguments)
 
     import hydra
     from hydra.errors import HydraException
@@ -184,6 +193,17 @@ def _help() -> str:
             "--cfg job prints the configuration, -m runs several (seed=0,1,2); --hydra-help lists Hydra's own options.",
         ]
     )
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    """Refuse an option that Hydra does not have.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for argument in arguments:
+        if argument.startswith("-") and argument.partition("=")[0] not in FLAGS:
+            raise ConfigError(f"{argument} is no option here: settings are written KEY=VALUE, as seed=1 or model=fast")
 
 
 def _train(plain: dict[str, Any]) -> float:

@@ -126,8 +126,8 @@ def test_the_score_is_what_sweepers_maximise(pictures, tmp_path):
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from segdiff.cli.configs import conf_folder
     from segdiff.cli.train import sweep_job
+    from segdiff.training.configs import conf_folder
 
     def job(name, *overrides):
         overrides = [*TINY, f"dataset.root={pictures}", "run.name=x", f"hydra.sweep.dir={tmp_path}", *overrides]

@@ -6,11 +6,11 @@ import torch
 import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
-from segdiff.cli.configs import conf_folder
 from segdiff.diffusion.noise import NoiseField, normals
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.models.segdiff import SegDiff, SegDiffConfig
 from segdiff.models.unet import timestep_embedding
+from segdiff.training.configs import conf_folder
 
 TINY = SegDiffConfig(
     channels=8,

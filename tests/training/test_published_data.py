@@ -7,12 +7,12 @@ import torch
 import yaml
 from made import make_cityscapes, make_vaihingen
 
-from segdiff.cli.configs import conf_folder
 from segdiff.cli.main import main
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import build_dataset
 from segdiff.data.loader import TrainingSamples, batches
 from segdiff.data.protocols import get_protocol
+from segdiff.training.configs import conf_folder
 
 QUICK = [
     "model=segdiff_tiny",

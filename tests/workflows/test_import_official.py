@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 
 from segdiff.artifacts.folder import load_artifact
 from segdiff.cli import import_official as command
-from segdiff.cli.configs import compose
 from segdiff.cli.main import main
 from segdiff.errors import ConfigError, DataError, MissingError
 from segdiff.models.segdiff import SegDiff, SegDiffConfig
+from segdiff.training.configs import compose
 from segdiff.workflows.import_official import PRESETS, import_official, read_state_dict
 
 SMALL = {"channels": 32, "channel_mult": (1, 2), "num_res_blocks": 1, "attention_factors": (2,), "rrdb_blocks": 1}

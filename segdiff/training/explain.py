@@ -4,29 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from segdiff.cli.configs import compose_keys, conf_folder
-from segdiff.errors import ConfigError
-
-# Hydra's own options; whatever else begins with a dash is a slip.
-FLAGS = (
-    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r"),
-    *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
-    *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
-)
-
-
-def check_flags(arguments: Sequence[str]) -> None:
-    """Refuse an option that Hydra does not have.
-
-    Raises:
-        ConfigError: there is one.
-    """
-    for argument in arguments:
-        if argument.startswith("-") and argument.partition("=")[0] not in FLAGS:
-            raise ConfigError(f"{argument} is no option here: settings are written KEY=VALUE, as seed=1 or model=fast")
+from segdiff.training.configs import compose_keys, conf_folder
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -60,6 +41,6 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
     return f"{said} is not known; known: {_nearest(parts[depth], [*node, *(() if depth else ['experiment'])])}"
 
 
-def _nearest(name: str, known: Iterable[str] | Mapping[str, Any]) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     return ", ".join(difflib.get_close_matches(name, names, n=max(len(names), 1), cutoff=0))

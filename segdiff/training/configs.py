@@ -21,9 +21,18 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     """What `segdiff train` with these overrides would use, as plain values; a run is called "unnamed".
 
     Raises:
-        ConfigError: a value that must be given and is not.
+        ConfigError: a name that is not known, or a value that must be given and is not.
     """
-    return to_plain(_compose(overrides))
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from segdiff.errors import ConfigError
+    from segdiff.training.explain import explain
+
+    try:
+        return to_plain(_compose(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, overrides)) from error
 
 
 def compose_keys(overrides: Sequence[str]) -> dict[str, Any]:
