@@ -97,7 +97,9 @@ def load_artifact(folder: str | Path) -> Artifact:
     folder = Path(folder)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise MissingError(f"{folder} is not a model folder: {name} is not there")
+            inside = folder / "model"  # of a run
+            hint = f"; did you mean {inside}?" if (inside / WEIGHTS).is_file() else ""
+            raise MissingError(f"{folder} is not a model folder: {name} is not there{hint}")
     try:
         config = yaml.load((folder / CONFIG).read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:

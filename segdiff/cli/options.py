@@ -29,13 +29,14 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse; an unknown option is answered with the nearest known one."""
-        found, unknown = self.parse_known_args(list(argv))
-        if not unknown:
-            return found
-        option = unknown[0].partition("=")[0]
         known = [name for action in self._actions for name in action.option_strings]
-        close = difflib.get_close_matches(option, known, n=1)
-        self.error(f"unknown option {option}" + (f", did you mean {close[0]}?" if close else ""))
+        options = [argument.partition("=")[0] for argument in argv if argument.startswith("--") and argument != "--"]
+        slips = [option for option in options if option not in known]  # before what is missing because of them
+        found, unknown = (None, slips) if slips else self.parse_known_args(list(argv))
+        if found is not None and not unknown:
+            return found
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        self.error(f"unknown option {unknown[0]}" + (f", did you mean {close[0]}?" if close else ""))
 
 
 def positive_int(text: str) -> int:
@@ -89,7 +90,12 @@ def batch_size(text: str) -> int | str:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """The model, how it samples and where it runs: what predict and evaluate have in common."""
-    parser.add_argument("--model", required=True, metavar="DIR", help="folder of a trained model")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="folder of a trained model, or owner/name on the Hugging Face hub",
+    )
     sampling = parser.add_argument_group("sampling (what is not given comes with the model)")
     sampling.add_argument("--chains", type=positive_int, metavar="N", help="chains that are averaged")
     sampling.add_argument("--steps", type=positive_int, metavar="N", help="steps of a chain")

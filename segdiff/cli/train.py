@@ -86,10 +86,16 @@ def main(arguments: list[str] | None = None) -> int:
         if sweep is not None:
             forget_empty(sweep, MULTIRUN)
         raise ConfigError(explain(error, arguments)) from error
-    except BaseException:  # Ctrl-C, or a launcher whose process died: what is there is told all the same
+    except KeyboardInterrupt:
         if sweep is not None:
             _tell(sweep)
         raise
+    except Exception as error:  # a launcher whose process died, or that is not at home here
+        if sweep is None:
+            raise
+        _tell(sweep)
+        text = " ".join(str(error).split())
+        raise ConfigError(f"the sweep was not finished: {type(error).__name__}: {text}") from error
     if failures:
         raise failures[0]
     return 0 if sweep is None else _tell(sweep)
@@ -163,6 +169,8 @@ def _tell(sweep: Path) -> int:
     from segdiff.training.sweep import collect, write_table
 
     rows = collect(sweep)
+    if not rows:
+        return 0
     width = max([len(row["run"]) for row in rows] + [len("run")])
     print(f"\n{'run':<{width}}  status      dice     iou")
     for row in rows:

@@ -35,7 +35,7 @@ def plan_outputs(images: Sequence[Path], folder: Path, overwrite: bool) -> None:
             if path.resolve() in inputs:
                 raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
             if path.exists() and not overwrite:
-                raise ConfigError(f"{path} exists: choose another output folder, or --overwrite")
+                raise ConfigError(f"{path} exists: choose another output folder, --resume or --overwrite")
 
 
 def _refuse_same_names(images: Sequence[Path]) -> None:

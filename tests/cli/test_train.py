@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,49 @@ def test_joblib_runs_a_sweep_side_by_side(pictures, tmp_path):
     assert done.returncode == 3, done.stderr[-3000:]
     rows = table(only_folder(tmp_path / "multirun"))
     assert sorted(row["status"] for row in rows) == ["failed", "failed", "finished", "finished"]
+
+
+def test_submitit_runs_a_sweep_in_processes_of_its_own(pictures, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher")
+    tool = Path(__file__).resolve().parents[2] / "tools" / "train.py"
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(tool),
+            "-m",
+            *TINY,
+            f"dataset.root={pictures}",
+            "seed=1,-1",
+            "hydra/launcher=submitit_local",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 3, done.stderr[-3000:]
+    assert sorted(row["status"] for row in table(only_folder(tmp_path / "multirun"))) == ["failed", "finished"]
+
+
+def test_slurm_is_configured():
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher")
+    from hydra import compose, initialize_config_dir
+
+    from segdiff.training.configs import conf_folder
+
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        overrides = ["run.name=x", "dataset.root=x", "hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+        launcher = compose("config", overrides, return_hydra_config=True).hydra.launcher
+    assert launcher._target_.endswith(".SlurmLauncher") and launcher.partition == "gpu" and launcher.gpus_per_node == 1
+
+
+@pytest.mark.skipif(shutil.which("srun") is not None, reason="there is a Slurm cluster here")
+def test_a_launcher_that_is_not_at_home_is_one_line(train):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher")
+    code, _, err = train("-m", "seed=1,2", "hydra/launcher=slurm")
+    assert code == 2 and err.strip().splitlines()[-1].startswith("segdiff train: error: the sweep was not finished: ")
+    assert "srun" in err and "Traceback" not in err
 
 
 def test_the_score_is_what_sweepers_maximise(pictures, tmp_path):
