@@ -35,8 +35,10 @@ class Artifact:
 
     Args:
         segmenter: with its weights.
-        model, diffusion: the configuration it was built from (`segdiff.models.build`).
-        normalisation, sampling: as trained, and the defaults of prediction.
+        model: the configuration of the network it was built from (`segdiff.models.build`).
+        diffusion: likewise.
+        normalisation: as trained.
+        sampling: the default of prediction.
         inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold, grid
             (height, width that pictures are resized to, or null).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.

@@ -75,7 +75,8 @@ class Predictor:
     Args:
         segmenter: see `segdiff.models.segmenter.Segmenter`; it is moved to the device.
         normalisation: from pixels to what the segmenter sees.
-        sampling, inference: what is done unless `predict` is told otherwise.
+        sampling: how chains are run unless `predict` is told otherwise.
+        inference: windows, weights, threshold and grid, likewise.
         scale: "mpp" and "object_diameter_px" as the model was trained, each a number or None.
         identity: "name@hash", for records.
         device: "auto" (cuda, mps, cpu) or a name.
@@ -128,13 +129,15 @@ class Predictor:
             array: (H, W) or (H, W, C) as it was read. Anything with `shape`, `dtype` and slices: windows are
                 read when they are needed. Read as a whole only where it is resized to the model's grid.
             seed: of the noise; images differ in noise by what they show.
-            sampling, threshold: instead of the predictor's.
+            sampling: instead of the predictor's.
+            threshold: likewise; a probability above it is object.
             batch_size: entries (chains times windows) in one call of the network; "auto" begins with a guess
                 and halves it when an allocation fails. Changes memory and speed, not the result.
             keep_chains: also give every chain; memory grows with their number.
             mpp: micrometres per pixel of this image, for a model that knows its own.
             scale: instead of mpp: factor from the image's grid to the model's.
-            windows, grid: (window, overlap) and grid instead of those of the inference settings.
+            windows: (window, overlap) instead of those of the inference settings.
+            grid: (height, width) that the picture is resized to, instead of that of the inference settings.
             progress: called with (done, total), in chains times windows.
             allocate: makes the arrays of the result: a shape to float32 zeros that take slices (numpy.zeros,
                 or a memory map for what does not fit memory).

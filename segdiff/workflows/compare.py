@@ -66,7 +66,8 @@ def compare(first: ScoreFile, other: ScoreFile, metrics: Sequence[str] | None = 
     """Other minus first, image by image.
 
     Args:
-        first, other: of `read_scores`.
+        first: of `read_scores`.
+        other: likewise.
         metrics: None: all that both have.
     Returns:
         Plain values: "first", "other" (paths); "n", the number of images in both; "metrics": for each the means "first"

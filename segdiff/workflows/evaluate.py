@@ -43,9 +43,12 @@ def evaluate(
     Args:
         protocol: fixes resizing and windows, see `segdiff.data.protocols`.
         scoring: which metrics; None: those of the protocol.
-        seed, sampling, threshold, batch_size: as `Predictor.predict`.
+        seed: as `Predictor.predict`, like the next three.
+        sampling: None: the model's own.
+        threshold: None: the model's own.
+        batch_size: "auto" or a number.
         limit: only the first images of the data set; None for all.
-        part: a share of these; `segdiff.workflows.scoring.join` makes one of all parts.
+        part: a share of these; `segdiff.workflows.join.join` makes one of all parts.
         progress: told how far it is.
         watch: given each sample, as the protocol shows it, with its prediction; for pictures.
     Returns:

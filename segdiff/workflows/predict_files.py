@@ -75,7 +75,12 @@ def predict_files(
         resume: go on with a run of the same settings in this folder: images that its record says are done, and
             whose files are there, are left as they are.
         part: predict a share of the images only; its record is prediction_2of4.json, say.
-        seed, sampling, threshold, batch_size, mpp, scale: as `Predictor.predict`.
+        seed: as `Predictor.predict`, like the next five.
+        sampling: None: the model's own.
+        threshold: None: the model's own.
+        batch_size: "auto" or a number.
+        mpp: micrometres per pixel of the images.
+        scale: instead of mpp.
         command: for the record.
         progress: told how far it is.
     Returns:
