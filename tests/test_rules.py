@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from seams import at_borders_and_inside  # of benchmarks/
 
 import segdiff
 from segdiff.artifacts.folder import load_artifact, save_artifact
@@ -152,30 +153,11 @@ def test_rule_4_a_window_border_is_not_visible(predictor):
         for image in pictures(6):
             whole = predictor.predict(image, windows=(None, 0.0), **settings).probability
             parts = predictor.predict(image, windows=(128, overlap), **settings).probability
-            found.append(_at_borders_and_inside(parts - whole, plan_windows(*whole.shape, 128, overlap)))
+            found.append(at_borders_and_inside(parts - whole, plan_windows(*whole.shape, 128, overlap)))
         at, inside = np.mean(found, axis=0)[:2], np.mean(found, axis=0)[2:]
         ratios[overlap] = at / inside
     assert (ratios[0.25] < 1.3).all(), ratios
     assert (ratios[0.0] > [1.6, 2.5]).all(), ratios
-
-
-def _at_borders_and_inside(difference, windows):
-    """(error, jump) within 4 pixels of a window's border, then (error, jump) elsewhere."""
-    height, width = difference.shape
-    near = np.zeros((2, height, width), dtype=bool)  # borders that run along rows, along columns
-    jumps = np.zeros((2, height, width))
-    jumps[0, 1:] = np.abs(np.diff(difference, axis=0))
-    jumps[1, :, 1:] = np.abs(np.diff(difference, axis=1))
-    across = np.zeros((2, height, width), dtype=bool)
-    for window in windows:
-        for edge in (window.top, window.top + window.height):
-            if 0 < edge < height:
-                near[0, max(0, edge - 4) : edge + 4] = across[0, edge] = True
-        for edge in (window.left, window.left + window.width):
-            if 0 < edge < width:
-                near[1, :, max(0, edge - 4) : edge + 4] = across[1, :, edge] = True
-    error, close_by = np.abs(difference), near.any(axis=0)
-    return error[close_by].mean(), jumps[across].mean(), error[~close_by].mean(), jumps[~across].mean()
 
 
 def test_rule_5_saving_and_loading_changes_no_bit_of_a_prediction(model, predictor, picture, tmp_path):

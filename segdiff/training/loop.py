@@ -267,5 +267,5 @@ class Trainer:
         if state.blank_validations > 1:
             progress.say(
                 f"every mask of the last {state.blank_validations} validations is blank (all background or all "
-                f"object): the network may have collapsed; {ADVICE}"
+                f"object): nothing is learned yet, or the network has collapsed; {ADVICE}"
             )

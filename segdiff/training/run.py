@@ -195,7 +195,10 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
         write_json(folder / "validation.json", scores)
         result.update({name: mean_of(scores, name) for name in ("dice", "iou")})
         if scores["blank"]:
-            say(f"every validation mask is blank (all background or all object): the network has collapsed; {ADVICE}")
+            say(
+                "every validation mask is blank (all background or all object): the training was too short, or the "
+                f"network has collapsed; {ADVICE}"
+            )
         say(f"validation with {sampling.chains} chain(s): Dice {result['dice']:.4f}, IoU {result['iou']:.4f}")
     scored: dict[str, float] = {name: result[name] for name in ("dice", "iou") if name in result}
     tracking.finish(scored, folder / "model" if trainer.finished else None)
