@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from segdiff.errors import ConfigError
 
 if TYPE_CHECKING:
     from segdiff.workflows.parts import Part
+
+T = TypeVar("T")
 
 # As segdiff.diffusion.sampling and segdiff.models.device know them (a test compares): importing them for a
 # help text would import torch.
@@ -39,48 +41,27 @@ class Parser(argparse.ArgumentParser):
         self.error(f"unknown option {unknown[0]}" + (f", did you mean {close[0]}?" if close else ""))
 
 
-def positive_int(text: str) -> int:
-    """A whole number of 1 or more."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
-    return value
+def _number(kind: Callable[[str], T], fits: Callable[[T], bool], said: str) -> Callable[[str], T]:
+    """A type of argparse: text to a number that fits, or an error that says what would."""
+
+    def read(text: str) -> T:
+        try:
+            value = kind(text)
+        except ValueError:
+            fitting = False
+        else:
+            fitting = fits(value)
+        if not fitting:
+            raise argparse.ArgumentTypeError(f"{text} is not {said}")
+        return value
+
+    return read
 
 
-def positive_float(text: str) -> float:
-    """A finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
-
-
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
-    return value
-
-
-def seed(text: str) -> int:
-    """A whole number that the noise field takes."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to 2^63 - 1")
-    return value
+positive_int = _number(int, lambda value: value >= 1, "a whole number of 1 or more")
+positive_float = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
+share = _number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+seed = _number(int, lambda value: 0 <= value < 2**63, "a whole number from 0 to 2^63 - 1")
 
 
 def batch_size(text: str) -> int | str:

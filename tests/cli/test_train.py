@@ -104,44 +104,31 @@ def test_long_overrides_get_a_short_folder(train):
     assert all(len(path.name) <= 120 for path in only_folder(Path("multirun")).iterdir())
 
 
-def test_joblib_runs_a_sweep_side_by_side(pictures, tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hydra-joblib-launcher")
+def launched(pictures, folder, *overrides):
+    """Rows of the table of a sweep that was begun as a user does, in a process of its own; some of its runs fail."""
     tool = Path(__file__).resolve().parents[2] / "tools" / "train.py"
-    overrides = [*TINY, f"dataset.root={pictures}", "seed=1,2", "optimizer.lr=1e-3,-1", "hydra/launcher=joblib"]
     done = subprocess.run(
-        [sys.executable, str(tool), "-m", *overrides, "hydra.launcher.n_jobs=2"],
-        cwd=tmp_path,
+        [sys.executable, str(tool), "-m", *TINY, f"dataset.root={pictures}", *overrides],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 3, done.stderr[-3000:]
-    rows = table(only_folder(tmp_path / "multirun"))
-    assert sorted(row["status"] for row in rows) == ["failed", "failed", "finished", "finished"]
+    return sorted(row["status"] for row in table(only_folder(folder / "multirun")))
+
+
+def test_joblib_runs_a_sweep_side_by_side(pictures, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hydra-joblib-launcher")
+    options = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    rows = launched(pictures, tmp_path, "seed=1,2", "optimizer.lr=1e-3,-1", *options)
+    assert rows == ["failed", "failed", "finished", "finished"]
 
 
 def test_submitit_runs_a_sweep_in_processes_of_its_own(pictures, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher")
-    tool = Path(__file__).resolve().parents[2] / "tools" / "train.py"
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(tool),
-            "-m",
-            *TINY,
-            f"dataset.root={pictures}",
-            "seed=1,-1",
-            "hydra/launcher=submitit_local",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 3, done.stderr[-3000:]
-    assert sorted(row["status"] for row in table(only_folder(tmp_path / "multirun"))) == ["failed", "finished"]
+    assert launched(pictures, tmp_path, "seed=1,-1", "hydra/launcher=submitit_local") == ["failed", "finished"]
 
 
 def test_slurm_is_configured():
