@@ -1,9 +1,9 @@
-"""From plain values, as a configuration file holds them, to a dataclass of settings."""
+"""From plain values, as a configuration file holds them, to a dataclass of settings; and how two of them differ."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from segdiff.errors import ConfigError
 
 T = TypeVar("T")
+ABSENT = object()
 
 
 def read_settings(kind: type[T], group: str, given: Any) -> T:
@@ -34,6 +35,16 @@ def read_settings(kind: type[T], group: str, given: Any) -> T:
         _check_type(f"{group}.{key}", value, hint)
         values[key] = value
     return kind(**values)
+
+
+def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
+    """ "trainer.max_steps=60 there, 70 here" for each value that differs, by its dotted key."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in [*old, *(name for name in new if name not in old)]:
+            yield from differences(old.get(name, ABSENT), new.get(name, ABSENT), f"{key}.{name}" if key else str(name))
+    elif old != new:
+        shown = ["none" if value is ABSENT else value for value in (old, new)]
+        yield f"{key}={shown[0]} there, {shown[1]} here"
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:

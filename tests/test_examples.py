@@ -29,7 +29,7 @@ def test_train_on_a_folder_and_what_the_model_says(tmp_path):
     assert (tmp_path / "mine" / "model" / "model.safetensors").is_file()
     assert len(list((tmp_path / "mine" / "prediction").glob("*_mask.png"))) == 1
     again = run(tmp_path, "train_on_a_folder.py", nuclei, "mine", *settings)
-    assert "going on with mine at step 60" in again
+    assert "mine is finished, at step 60" in again
 
     (picture,) = (nuclei / "val" / "images").glob("a31*.png")
     said = run(tmp_path, "python_api.py", "mine/model", picture)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segdiff.cli.options import Parser, add_dataset_options, key_values
+from segdiff.errors import ConfigError
 
 if TYPE_CHECKING:
     from segdiff.workflows.check.look import Report
@@ -30,6 +32,8 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     """Run the command; 2 where training would break, else 0."""
     args = build_parser().parse(argv)
+    if args.sheet and Path(args.sheet).suffix.lower() != ".png":
+        raise ConfigError(f"--sheet {args.sheet}: a contact sheet is a PNG file, such as sheet.png")
 
     from segdiff.cli.progress import ImageProgress
     from segdiff.data.writers import write_json, write_overlay

@@ -86,18 +86,19 @@ def main(argv: Sequence[str]) -> int:
             command=["segdiff", "predict", *argv],
             progress=progress,
         )
-    return _report(record["images"], Path(args.output_dir), f"prediction{part.suffix}.json")
+    return _report(record["images"], Path(args.output_dir), f"prediction{part.suffix}.json", record["done_before"])
 
 
-def _report(images: list[dict[str, Any]], folder: Path, record: str) -> int:
-    """Say where results lie and what failed; the exit code."""
+def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int) -> int:
+    """Say where results lie, what failed and how many were done `before`; the exit code."""
     done = [image for image in images if image["status"] == "done"]
     failed = [image for image in images if image["status"] == "failed"]
     for image in done[:LISTED]:
         print("  ".join(str(folder / name) for name in image["outputs"].values()))
     if len(done) > LISTED:
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
-    print(f"{len(done)} of {len(images)} image(s) predicted; how: {folder / record}")
+    earlier = f", {before} of them before" if before else ""
+    print(f"{len(done)} of {len(images)} image(s) predicted{earlier}; how: {folder / record}")
     for image in failed:
         where = "" if image["image"] in image["error"] else f"{image['image']}: "
         print(f"{PROG}: error: {where}{image['error']}", file=sys.stderr)

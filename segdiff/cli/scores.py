@@ -78,6 +78,8 @@ def table(scores: Mapping[str, Any]) -> str:
     if scores["n"] > 1:
         lines.append(line("95 % from", {name: _number(what["low"]) for name, what in metrics.items()}))
         lines.append(line("to", {name: _number(what["high"]) for name, what in metrics.items()}))
+    else:
+        lines.append("no interval: there is one image")
     return "\n".join([*lines, *_notes(scores)])
 
 

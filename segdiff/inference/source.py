@@ -29,6 +29,11 @@ class Source:
     """
 
     def __init__(self, array: Any, channels: int = 3, factor: float | None = None) -> None:
+        if not hasattr(array, "shape"):
+            raise ShapeError(
+                f"an image is an array of shape (H, W) or (H, W, C), not {type(array).__name__}: "
+                "segdiff.data.images.read_image reads a file"
+            )
         shape = tuple(int(n) for n in array.shape)
         if len(shape) not in (2, 3) or 0 in shape:
             raise ShapeError(f"an image has shape (H, W) or (H, W, C); this array has {shape}")

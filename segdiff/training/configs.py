@@ -58,7 +58,7 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
         ConfigError: a value that must be given and is not.
     """
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     from segdiff.errors import ConfigError
 
@@ -66,7 +66,9 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "a value"
-        raise ConfigError(f"{key} must be given, as in {key}=... ({str(error).splitlines()[0]})") from error
+        if isinstance(error, MissingMandatoryValue):
+            raise ConfigError(f"{key} must be given, as in {key}=...") from error
+        raise ConfigError(f"{key} cannot be resolved: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     plain.pop("experiment", None)
     return {str(k): v for k, v in plain.items()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import subprocess
 import sys
@@ -34,6 +32,7 @@ from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
 from segdiff.training.distributed import Processes
 from segdiff.training.evidence import ADVICE
+from segdiff.training.identity import NOT_IDENTITY, check_folder, run_identity
 from segdiff.training.loop import Trainer
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 from segdiff.training.tracking import Run, Tracking, read_tracking, start_tracking
@@ -45,17 +44,6 @@ from segdiff.workflows.scoring import mean_of
 
 GROUPS = ("dataset", "model", "diffusion", "augmentation", "optimizer", "trainer", "sampling", "inference")
 TRACKING: dict[str, Any] = {"local": {}}  # where a configuration says nothing
-# What says where and how long a run is, not which run it is. Another number of threads changes the last bits.
-NOT_IDENTITY = ("device", "run", "resume", "tracking")
-NOT_IDENTITY_IN = {"trainer": ("workers", "max_minutes", "threads"), "dataset": ("root", "cache_dir")}
-
-
-def run_identity(config: Mapping[str, Any]) -> str:
-    """Hash of the configuration less what only says where and how long it runs."""
-    kept = {key: value for key, value in config.items() if key not in NOT_IDENTITY}
-    for group, less in NOT_IDENTITY_IN.items():
-        kept[group] = {key: value for key, value in config[group].items() if key not in less}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def run_training(config: Mapping[str, Any], folder: Path, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -91,6 +79,8 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
     seed, device = config["seed"], pick_device(processes.device(config.get("device", "auto")))
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise ConfigError(f"seed={seed}: a whole number from 0 to 2^63 - 1 is needed")
+    if config.get("resume") not in (None, "auto"):
+        raise ConfigError(f"resume={config['resume']} is not known; known: auto, null")
     trackers = read_tracking(config.get("tracking") or TRACKING)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -108,8 +98,9 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
     if settings.batch_size % processes.world:
         raise ConfigError(f"trainer.batch_size={settings.batch_size} must be a multiple of {processes.world} processes")
     if processes.writes:
-        _check_folder(folder, config)
+        check_folder(folder, config)
     facts = _look(train, protocol, say)
+    _check_sizes(config, facts, segmenter.size_multiple)
     scale = _scale(facts, train, protocol)
     if processes.writes:
         with atomic(folder / "config.yaml") as file:
@@ -157,7 +148,8 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
     )
     if trainer.last.exists():
         trainer.resume()
-        say(f"going on with {folder} at step {trainer.state.step}")
+        done = trainer.state.step
+        say(f"{folder} is finished, at step {done}" if trainer.finished else f"going on with {folder} at step {done}")
     parameters = sum(p.numel() for p in segmenter.parameters())
     say(
         f"{len(train)} images to train, {len(val or ())} to validate; {parameters:,} parameters; {device}, "
@@ -241,19 +233,21 @@ def _segmenter(config: Mapping[str, Any]) -> tuple[Segmenter, dict[str, Any]]:
     return segmenter, model
 
 
-def _check_folder(folder: Path, config: Mapping[str, Any]) -> None:
-    """A folder that holds a run is only gone on with when asked.
-
-    Raises:
-        ConfigError: it holds a run and `resume` is not auto, or a run with other settings.
-    """
-    said = folder / "config.yaml"
-    if said.exists():
-        if config.get("resume") != "auto":
-            raise ConfigError(f"{folder} holds a run: resume=auto goes on with it, run.name=... starts another")
-        old = yaml.safe_load(said.read_text(encoding="utf-8"))
-        if run_identity(old) != run_identity(config):
-            raise ConfigError(f"{folder} holds a run with other settings (see {said}): choose another run.name")
+def _check_sizes(config: Mapping[str, Any], facts: Sequence[Facts], multiple: int) -> None:
+    """ConfigError unless the network takes what training shows it: its sides are multiples of `multiple`."""
+    crop = config["augmentation"].get("crop")
+    if crop is not None:
+        if crop % multiple:
+            below, above = crop // multiple * multiple, -(-crop // multiple) * multiple
+            use = f"{below} or {above}" if below else str(above)
+            raise ConfigError(f"augmentation.crop={crop}: this network takes multiples of {multiple}: use {use}")
+        return
+    for f in facts:
+        if any(side % multiple for side in f.size):
+            size = " x ".join(map(str, f.size))
+            raise ConfigError(
+                f"{f.name} is {size} and this network takes multiples of {multiple}: give augmentation.crop"
+            )
 
 
 def _validation_split(data: Mapping[str, Any], say: Callable[[str], None]) -> Dataset | None:

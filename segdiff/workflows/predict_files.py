@@ -106,7 +106,7 @@ def predict_files(
         "command": list(command) if command is not None else None,
     }
     path = folder / RECORD.format(part.suffix)
-    done = resumable(path, settings) if resume else {}
+    done = resumable(path, settings, found) if resume else {}
     plan_outputs([image for image in found if str(image) not in done], folder, overwrite or resume)
     record = PredictionRecord(path, settings, found, done)
 

@@ -15,6 +15,7 @@ from segdiff.data.writers import write_json
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, DataError
 from segdiff.inference.predictor import Predictor
+from segdiff.settings import differences
 
 FORMAT_VERSION = 1
 # What decides the masks; where and how fast they were made does not.
@@ -74,6 +75,7 @@ class PredictionRecord:
             for image in images
         ]
         self.content["images"] = self._images
+        self.content["done_before"] = len(done or {})
         if earlier := _earlier_runs(path, {image.stem for image in images}):
             self.content["earlier_runs"] = earlier
         self.write()
@@ -87,36 +89,47 @@ class PredictionRecord:
         write_json(self.path, self.content)
 
 
-def resumable(path: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What of a run that was cut is there: the images that are done, with all their files, by their path.
+def resumable(path: Path, settings: Mapping[str, Any], images: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """What of these images is done already, with all files, by their path.
 
     Args:
-        path: of its record; where there is none, nothing is done.
+        path: of the folder's record; where there is none, nothing is done.
         settings: of the run that goes on with it.
+        images: its inputs; what the record says of others does not matter.
     Raises:
-        ConfigError: the run had other settings, so that results of both would lie side by side.
+        ConfigError: one of them was done with other settings, so that results of both would lie side by side.
         DataError: the file is not such a record.
     """
     if not path.is_file():
         return {}
+    wanted, inputs = json.loads(json.dumps(settings)), {str(image) for image in images}
+    done = {}
     try:
         old = json.loads(path.read_text(encoding="utf-8"))
-        images = [dict(image) for image in old["images"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for run in [*old.get("earlier_runs", []), old]:
+            there = {image["image"]: dict(image) for image in run["images"] if image.get("status") == "done"}
+            there = {name: image for name, image in there.items() if name in inputs}
+            if there:
+                changed = [line for key in DECIDING for line in differences(run.get(key), wanted.get(key), key)]
+                _refuse_change(path, changed)
+            done.update(there)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        if isinstance(error, ConfigError):
+            raise
         raise DataError(f"{path} is not a record that can be gone on with") from error
-    wanted = json.loads(json.dumps(settings))
-    changed = [key for key in DECIDING if old.get(key) != wanted.get(key)]
+    return {
+        name: image
+        for name, image in done.items()
+        if all((path.parent / output).is_file() for output in image.get("outputs", {}).values())
+    }
+
+
+def _refuse_change(path: Path, changed: Sequence[str]) -> None:
     if changed:
         raise ConfigError(
-            f"{path} was made with another {' and '.join(changed)}: "
+            f"{path} was made with other settings ({', '.join(changed[:3])}): "
             "choose another output folder, or repeat the settings"
         )
-    return {
-        image["image"]: image
-        for image in images
-        if image.get("status") == "done"
-        and all((path.parent / name).is_file() for name in image.get("outputs", {}).values())
-    }
 
 
 def _earlier_runs(path: Path, stems: set[str]) -> list[dict[str, Any]]:

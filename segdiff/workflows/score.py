@@ -10,7 +10,7 @@ from typing import Any
 from segdiff.data.datasets.pairs import by_stem, stem_of
 from segdiff.data.images import images_in
 from segdiff.data.masks import foreground, read_mask
-from segdiff.errors import DataError, MissingError, ShapeError
+from segdiff.errors import ConfigError, DataError, MissingError, ShapeError
 from segdiff.metrics.table import Scoring
 from segdiff.workflows.record import versions
 from segdiff.workflows.scoring import score, summarise
@@ -42,11 +42,14 @@ def find_pairs(pred: str | Path, truth: str | Path, pred_suffix: str = "", truth
     Raises:
         MissingError: one is not there, or a folder holds no such file.
         DataError: a folder and a file, or two files of one name.
+        ConfigError: both are the same.
     """
     pred, truth = Path(pred).expanduser(), Path(truth).expanduser()
     for path in (pred, truth):
         if not path.exists():
             raise MissingError(f"{path} is not there")
+    if pred.resolve() == truth.resolve() and pred_suffix == truth_suffix:
+        raise ConfigError(f"{pred} is given as prediction and as truth: every score would be perfect")
     if pred.is_file() and truth.is_file():
         return Pairs([(stem_of(truth), pred, truth)], [], [])
     if pred.is_file() or truth.is_file():

@@ -303,3 +303,42 @@ def test_absurd_numbers(run, model):  # noqa: F811
         argv += ["--mpp", "0.5"] if option != "--scale" else []
         one_line(run(*argv, option, value), said)
         assert not list(Path().glob("out*/*mask*"))
+
+
+def test_resuming_a_prediction(run, model, capsys):  # noqa: F811
+    for name in ("x.png", "y.png"):
+        Path(name).write_bytes(PNG)
+    argv = ["predict", "--model", model, *QUICK, "--image"]
+    assert run(*argv, "x.png")[0] == 0
+    made = Path("out/x_mask.png").stat().st_mtime_ns
+    Path("z.png").write_bytes(b"")
+    assert run(*argv, "z.png")[0] == 2  # another call in between does not make it forget
+    assert main([str(argument) for argument in [*argv, "x.png", "y.png", "--resume"]]) == 0
+    assert "2 of 2 image(s) predicted, 1 of them before" in capsys.readouterr().out
+    assert Path("out/x_mask.png").stat().st_mtime_ns == made
+    one_line(run(*argv, "x.png", "--resume", "--threshold", "0.4"), "inference.threshold=0.5 there, 0.4 here")
+    one_line(run(*argv, "x.png", "--resume", "--seed", "7"), "seed=0 there, 7 here")
+
+
+def test_options_of_files_that_cannot_be(run, data, model):  # noqa: F811
+    line = run("check-data", "--dataset", "folder", "--root", data, "--sheet", "sheet.txt")
+    one_line(line, "sheet.txt", "PNG")
+    one_line(run("score", "--pred", data / "val" / "masks", "--truth", data / "val" / "masks"), "and as truth")
+    one_line(run("predict", "--model", model, "--images", "x.png"), "did you mean --image?")
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [("stem;split\n0;train\n", "separate them by commas"), ("stem,split\n0.png,train\n", "without its suffix")],
+)
+def test_tables_as_spreadsheets_write_them(run, data, index, said):
+    flat = data / "train"
+    (flat / "index.csv").write_text(index)
+    one_line(run("train", *TINY, f"dataset.root={flat}"), "index.csv", said)
+
+
+def test_a_path_is_no_picture(model):  # noqa: F811
+    import segdiff
+
+    with pytest.raises(ValueError, match="read_image reads a file"):
+        segdiff.load(model, device="cpu").predict("slide.png")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from made import discs
 
 from segdiff.cli.main import main
@@ -28,6 +29,15 @@ TINY = [
     "sampling.chains=2",
     "device=cpu",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Layers this small spend their time waiting for each other's threads, above all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +200,9 @@ def test_the_score_is_what_sweepers_maximise(pictures, tmp_path):
         (["trainer.max_steps"], "missing EQUAL"),
         (["trainer.max_steps=-3"], "trainer.max_steps"),
         (["trainer.batch_size=0"], "trainer.batch_size"),
+        (["augmentation.crop=18"], "augmentation.crop=18: this network takes multiples of 8: use 16 or 24"),
+        (["resume=atuo"], "resume=atuo is not known; known: auto"),
+        (["model.init=${nope}"], "nope"),
         (["sampling.chains=0"], "chains"),
         (["augmentation.crop=-16"], "augmentation.crop"),
         (["seed=many"], "seed=many"),
@@ -208,7 +221,20 @@ def test_a_mistake_is_one_line_and_leaves_nothing(train, overrides, said):
 
 def test_the_data_set_must_be_named(train):
     code, _, err = train(root=None)
-    assert code == 2 and "dataset.root must be given" in err
+    assert code == 2 and err.strip().endswith("dataset.root must be given, as in dataset.root=...")
+
+
+def test_a_run_that_broke_before_its_first_checkpoint_does_not_keep_its_name(train):
+    assert train("run.name=a", "optimizer.lr=1e30", "trainer.max_steps=9", "optimizer.warmup_steps=0")[0] == 1
+    assert train("run.name=a")[0] == 0
+
+
+def test_what_differs_from_the_run_of_that_name_is_told(train):
+    assert train("run.name=a", "seed=3")[0] == 0
+    code, _, err = train("run.name=a", "seed=4", "optimizer.lr=0.5", "resume=auto")
+    assert code == 2 and "other settings (optimizer.lr=0.001 there, 0.5 here, seed=3 there, 4 here)" in err
+    code, out, _ = train("run.name=a", "seed=3", "resume=auto")
+    assert code == 0 and "runs/a is finished, at step 2" in out
 
 
 def test_debug_shows_the_traceback(train, monkeypatch):

@@ -102,9 +102,9 @@ def test_what_failed_is_tried_again(slides, tmp_path):
 def test_a_run_goes_on_with_its_own_settings_only(slides, tmp_path):
     predictor, out = make_predictor(), tmp_path / "out"
     predict_files(predictor, [slides / "0.png"], out, seed=1)
-    with pytest.raises(ConfigError, match="another seed"):
+    with pytest.raises(ConfigError, match="seed=1 there, 0 here"):
         predict_files(predictor, [slides], out, resume=True)
-    with pytest.raises(ConfigError, match="another inference"):
+    with pytest.raises(ConfigError, match="inference.threshold=0.5 there, 0.1 here"):
         predict_files(predictor, [slides], out, seed=1, threshold=0.1, resume=True)
     assert predict_files(predictor, [slides], out, seed=1, resume=True)["images"][4]["status"] == "done"
     (out / "prediction.json").write_text("[]")

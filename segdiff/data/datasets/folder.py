@@ -149,14 +149,18 @@ def _read_index(index: Path, stems: list[str]) -> dict[str, dict[str, str]]:
         raise DataError(f"{index} is not a table of comma-separated UTF-8 text ({error})") from error
     if "stem" not in columns or not {"split", "group"} & set(columns):
         has = ", ".join(map(repr, columns)) or "no columns"
-        raise DataError(f"{index} needs the columns stem, and split or group; it has {has}")
+        hint = " (separate them by commas)" if any(set(";\t") & set(column) for column in columns) else ""
+        raise DataError(f"{index} needs the columns stem, and split or group; it has {has}{hint}")
     known, found = set(stems), {}
     for line, row in rows:
         where = f"{index} line {line}"
         if row["stem"] in found:
             raise DataError(f"{where}: the stem {row['stem']!r} is there twice")
         if row["stem"] not in known:
-            raise DataError(f"{where}: there is no image {row['stem']!r}; add it, or take the line out")
+            advice = (
+                "write it without its suffix" if Path(row["stem"]).stem in known else "add it, or take the line out"
+            )
+            raise DataError(f"{where}: there is no image {row['stem']!r}; {advice}")
         if "split" in columns:
             row["split"] = row["split"].lower()
             if row["split"] not in PARTS:
