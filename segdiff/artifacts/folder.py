@@ -66,8 +66,9 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
         OutputError: it cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists():
-        raise ArtifactError(f"{folder} exists and is not a model folder: choose another name")
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if folder.is_file() or not there <= {WEIGHTS, CONFIG, CARD}:
+        raise ArtifactError(f"{folder} exists and holds other things than a model: choose another name")
     new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         new.mkdir(parents=True)
@@ -174,6 +175,9 @@ class _PlainLoader(yaml.SafeLoader):
 def _check(config: Any, path: Path) -> None:
     if not isinstance(config, dict) or "format_version" not in config:
         raise ArtifactError(f"{path}: not a segdiff model (no format_version)")
+    for group in ("model", "diffusion"):
+        if not isinstance(config.get(group), dict):
+            raise ArtifactError(f"{path}: {group} is not a mapping")
     version = config["format_version"]
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ArtifactError(f"{path}: format_version={version} never was; this segdiff writes {FORMAT_VERSION}")
@@ -182,6 +186,10 @@ def _check(config: Any, path: Path) -> None:
     _check_keys(config, KEYS, "", path)
     for group, known in (("inference", INFERENCE_KEYS), ("scale", SCALE_KEYS)):
         _check_keys(config[group], known, f"{group}.", path)
+    for key, value in config["scale"].items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+        if value is not None and not number:
+            raise ArtifactError(f"{path}: scale.{key}={value}: a number above 0 or null is needed")
 
 
 def _check_keys(found: Any, known: tuple[str, ...], prefix: str, path: Path) -> None:

@@ -9,6 +9,7 @@ from segdiff.cli.options import (
     add_dataset_options,
     add_model_options,
     add_part_option,
+    device_from,
     key_values,
     part_from,
     positive_int,
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
     scoring = scoring_from(args, protocol.metrics)
     scoring.check(dataset.mpp)
-    predictor = load_predictor(args.model, device=args.device, precision=args.precision)
+    predictor = load_predictor(args.model, device=device_from(args), precision=args.precision)
     with ImageProgress() as progress:
         scores = evaluate(
             predictor,

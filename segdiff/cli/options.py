@@ -111,6 +111,13 @@ def part_from(args: argparse.Namespace) -> Part:
     return part_of_environment() if args.part is None else parse_part(args.part)
 
 
+def device_from(args: argparse.Namespace) -> str:
+    """The device that the option asks for; of processes that torchrun started on one machine each has its own GPU."""
+    from segdiff.training.distributed import Processes
+
+    return Processes.from_environment().device(args.device) if args.part is None else args.device
+
+
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     """Which data set: its kind, its folder and its own options (`key_values` reads them)."""
     parser.add_argument(

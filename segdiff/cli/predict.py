@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segdiff.cli.options import Parser, add_model_options, add_part_option, part_from, positive_float
+from segdiff.cli.options import Parser, add_model_options, add_part_option, device_from, part_from, positive_float
 
 PROG = "segdiff predict"
 LISTED = 20  # so many images have their files listed on the terminal
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.workflows.predict_files import predict_files
 
     part = part_from(args)
-    predictor = load_predictor(args.model, device=args.device, precision=args.precision)
+    predictor = load_predictor(args.model, device=device_from(args), precision=args.precision)
     own = predictor.scale.get("mpp")
     if own is not None and args.mpp is None and args.scale is None:
         print(

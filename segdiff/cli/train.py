@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -30,10 +31,11 @@ FLAGS = (
 
 
 def short_name(name: str) -> str:
-    """A name for a folder: itself, or its beginning with a hash of all of it."""
-    if len(name) <= LONGEST:
-        return name
-    return f"{name[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    """A name for one folder: itself, or where it is long or has slashes, what can be kept of it with a hash of all."""
+    plain = re.sub(r"[/\\]", "_", name) or "run"
+    if len(plain) <= LONGEST and plain == (name or "run"):
+        return plain
+    return f"{plain[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 # At import: the processes of a launcher resolve the configuration, too.
@@ -156,12 +158,13 @@ def _named_after_what_differs(arguments: list[str]) -> list[str]:
         parsed = OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
     except HydraException as error:
         raise ConfigError(explain(error, arguments)) from error
-    fixed = [override.key_or_group for override in parsed if not override.is_sweep_override()]
-    if len(fixed) == len(parsed):
+    swept = {override.key_or_group for override in parsed if override.is_sweep_override()}
+    if not swept:
         return []
+    fixed = [override.key_or_group for override in parsed if override.key_or_group not in swept]
     where = "hydra.job.config.override_dirname.exclude_keys"
     always = OmegaConf.select(OmegaConf.load(conf_folder() / "config.yaml"), where)
-    return [f"{where}=[{','.join([*always, *fixed])}]"]
+    return [f"{where}=[{','.join([*(key for key in always if key not in swept), *fixed])}]"]
 
 
 def _tell(sweep: Path) -> int:
@@ -170,7 +173,8 @@ def _tell(sweep: Path) -> int:
 
     rows = collect(sweep)
     if not rows:
-        return 0
+        print("no run left a result", file=sys.stderr)
+        return 2
     width = max([len(row["run"]) for row in rows] + [len("run")])
     print(f"\n{'run':<{width}}  status      dice     iou")
     for row in rows:

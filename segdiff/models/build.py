@@ -88,6 +88,6 @@ def build_segmenter(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> S
     """
     settings = dict(model)
     kind = settings.pop("kind", None)
-    if kind not in MODELS:
+    if not isinstance(kind, str) or kind not in MODELS:
         raise ConfigError(f"model.kind={kind} is not known; known: {', '.join(MODELS)}")
     return MODELS[kind](settings, diffusion)

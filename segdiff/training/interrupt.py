@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -17,6 +19,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.asked = False
+        self._held = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Interruption:
@@ -30,7 +33,16 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within this block not even a second signal interrupts: a checkpoint is written."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
     def _catch(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and not self._held:
             raise KeyboardInterrupt
         self.asked = True

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from segdiff.data.loader import TrainingSamples, batches
 from segdiff.diffusion.noise import TrainingDraw
-from segdiff.errors import TrainingError
+from segdiff.errors import ConfigError, DataError, TrainingError
+from segdiff.inference.batching import is_out_of_memory
 from segdiff.models.device import autocast, resolve_precision
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
@@ -85,6 +86,7 @@ class Trainer:
         )
         self.steps = total_steps(self.settings, len(self.samples.dataset))
         self._speed = 0.0
+        self.saved_step: int | None = None  # of the newest checkpoint
 
     @property
     def last(self) -> Path:
@@ -101,12 +103,15 @@ class Trainer:
             TrainingError: it is of a run with another configuration.
         """
         saved = load_checkpoint(self.last)
+        if not {"identity", "model", "average", "optimizer"} <= saved.keys():
+            raise DataError(f"{self.last} is not a checkpoint to go on from: choose another run.name")
         if saved["identity"] != self.identity:
             raise TrainingError(f"{self.last} is of a run with other settings: choose another run.name")
         self.segmenter.load_state_dict(saved["model"])
         self.average.model.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.state = State(**{name: saved.get(name, value) for name, value in vars(self.state).items()})
+        self.saved_step = self.state.step
 
     def run(self) -> State:
         """Train until the end, `max_minutes` or lost patience.
@@ -121,6 +126,14 @@ class Trainer:
         try:
             with Interruption() as interruption:
                 self._run(curves, progress, interruption)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size = self.settings.batch_size // self.processes.world
+            raise ConfigError(
+                f"memory does not suffice for a step of {size} sample(s): give a smaller trainer.batch_size, "
+                "augmentation.crop or model"
+            ) from error
         finally:
             progress.close()
             if curves is not None:
@@ -156,9 +169,11 @@ class Trainer:
             interrupted = self.processes.any(interruption.asked)
             stop = self.processes.any(out_of_time) or interrupted or self.lost_patience
             if due or done or stop or time.monotonic() - saved > SAVE_SECONDS:
-                self.save()
+                with interruption.held():
+                    self.save()
                 saved = time.monotonic()
             if interrupted:
+                self.processes.wait()  # whoever left before it was saved would make torchrun end the others
                 raise KeyboardInterrupt
             if self.lost_patience:
                 progress.say(f"no better Dice in {settings.patience} validations: stopped")
@@ -186,11 +201,14 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
         }
         save_checkpoint({**vars(self.state), **tensors, "identity": self.identity}, self.last)
+        self.saved_step = self.state.step
 
     def best_weights(self) -> dict[str, Tensor]:
         """The averaged weights of the best validation, or the newest where nothing was validated."""
-        if self.best.exists():
-            return load_checkpoint(self.best)["average"]
+        if self.state.best_step and self.best.exists():
+            best = load_checkpoint(self.best)
+            if (best["step"], best.get("identity")) == (self.state.best_step, self.identity):  # else of another time
+                return best["average"]
         return self.average.model.state_dict()
 
     def _step(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -258,7 +276,8 @@ class Trainer:
             state.best_dice, state.best_step = scores["dice"], state.step
             if writes:
                 weights = self.average.model.state_dict()
-                save_checkpoint({"step": state.step, "dice": state.best_dice, "average": weights}, self.best)
+                best = {"step": state.step, "dice": state.best_dice, "average": weights, "identity": self.identity}
+                save_checkpoint(best, self.best)
         progress.say(
             f"step {state.step}: validation Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}"
             + (" (best)" if better else f" (best {state.best_dice:.4f} at step {state.best_step})")

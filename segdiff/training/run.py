@@ -97,8 +97,14 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
         raise ConfigError("model.image_channels and model.mask_channels must be 3 and 1: the data sets have those")
     if settings.batch_size % processes.world:
         raise ConfigError(f"trainer.batch_size={settings.batch_size} must be a multiple of {processes.world} processes")
+    wrong = None
     if processes.writes:
-        check_folder(folder, config)
+        try:
+            check_folder(folder, config)
+        except ConfigError as error:
+            wrong = str(error)
+    if wrong := processes.from_first(wrong):  # told by all: the others would only say that they lost the first
+        raise ConfigError(wrong)
     facts = _look(train, protocol, say)
     _check_sizes(config, facts, segmenter.size_multiple)
     scale = _scale(facts, train, protocol)
@@ -146,7 +152,9 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
         processes=processes,
         tracking=tracking,
     )
-    if trainer.last.exists():
+    if processes.from_first(trainer.last.exists()):
+        if not trainer.last.exists():
+            raise ConfigError(f"{trainer.last} is not there for process {processes.rank}: all need one shared folder")
         trainer.resume()
         done = trainer.state.step
         say(f"{folder} is finished, at step {done}" if trainer.finished else f"going on with {folder} at step {done}")
@@ -162,7 +170,10 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
         tracking.finish({}, None)
         if not isinstance(error, KeyboardInterrupt):
             raise
-        say(f"interrupted at step {trainer.state.step}, saved; the same command with resume=auto goes on")
+        if trainer.saved_step is None:
+            say("interrupted before the first checkpoint")
+        else:
+            say(f"interrupted, saved at step {trainer.saved_step}; the same command with resume=auto goes on")
         raise
     finally:
         if processes.writes:

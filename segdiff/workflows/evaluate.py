@@ -63,11 +63,13 @@ def evaluate(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit={limit}: at least 1 image is needed")
     part = part or Part()
-    chosen = part.of(range(len(dataset) if limit is None else min(limit, len(dataset))))
-    if not chosen:
-        share = "" if part.count == 1 else f" for part {part}"
-        raise ConfigError(f"the split {dataset.split} of {dataset.kind} holds no image{share}")
+    every = range(len(dataset) if limit is None else min(limit, len(dataset)))
+    if 0 < len(every) < part.count:  # in all parts: one without images could not be joined
+        raise ConfigError(f"{len(every)} image(s) cannot be divided among {part.count} parts")
+    chosen = part.of(every)
     n = len(chosen)
+    if n == 0:
+        raise ConfigError(f"the split {dataset.split} of {dataset.kind} holds no image")
     sampling = sampling or predictor.sampling
     predictor.segmenter.check(sampling)
     threshold = predictor.inference.threshold if threshold is None else threshold

@@ -10,6 +10,7 @@ from segdiff.artifacts.folder import Artifact
 from segdiff.artifacts.hub import from_pretrained
 from segdiff.diffusion.sampling import Sampling
 from segdiff.inference.predictor import InferenceSettings, Predictor
+from segdiff.settings import read_settings
 
 
 def load_predictor(name: str | Path, device: str = "auto", precision: str = "auto") -> Predictor:
@@ -32,7 +33,7 @@ def predictor_of(artifact: Artifact, device: str = "auto", precision: str = "aut
         artifact.segmenter,
         artifact.normalisation,
         artifact.sampling,
-        InferenceSettings(**artifact.inference),
+        read_settings(InferenceSettings, "inference", artifact.inference),
         scale=artifact.scale,
         identity=artifact.identity,
         device=device,

@@ -21,18 +21,22 @@ RECORD = "prediction{}.json"  # for the whole and for a part
 Progress = Callable[[float, int, str], None]
 
 
-def plan_outputs(images: Sequence[Path], folder: Path, overwrite: bool) -> None:
+def plan_outputs(images: Sequence[Path], folder: Path, overwrite: bool, inputs: Sequence[Path] | None = None) -> None:
     """Refuse, before any work, what would lose a file.
 
+    Args:
+        images: those to predict.
+        inputs: all that must stay, of other parts and of an earlier call too; None: the images.
     Raises:
         ConfigError: two inputs would be written to the same files; an output would replace an input, which
             not even `overwrite` allows; or an output is there and `overwrite` is not set.
     """
-    _refuse_same_names(images)
-    inputs = {image.resolve() for image in images}
+    kept = images if inputs is None else inputs
+    _refuse_same_names(kept)
+    inputs_there = {image.resolve() for image in kept}
     for image in images:
         for path in output_paths(folder, image.stem).values():
-            if path.resolve() in inputs:
+            if path.resolve() in inputs_there:
                 raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
             if path.exists() and not overwrite:
                 raise ConfigError(f"{path} exists: choose another output folder, --resume or --overwrite")
@@ -93,8 +97,7 @@ def predict_files(
     found, folder = list_images(images), Path(output_dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another output folder")
-    _refuse_same_names(found)  # of all parts: they write into one folder
-    found = part.of(found)
+    inputs, found = found, part.of(found)  # all parts write into one folder
     predictor.scale_factor(mpp, scale)  # contradictions are found before any work
     sampling = sampling or predictor.sampling
     predictor.segmenter.check(sampling)
@@ -106,8 +109,10 @@ def predict_files(
         "command": list(command) if command is not None else None,
     }
     path = folder / RECORD.format(part.suffix)
-    done = resumable(path, settings, found) if resume else {}
-    plan_outputs([image for image in found if str(image) not in done], folder, overwrite or resume)
+    done, begun = resumable(folder, path, settings, found) if resume else ({}, set())
+    for image in found:
+        if str(image) not in done:
+            plan_outputs([image], folder, overwrite or str(image) in begun, inputs)
     record = PredictionRecord(path, settings, found, done)
 
     def predict_one(index: int, image: Path) -> dict[str, Any]:
@@ -123,7 +128,7 @@ def predict_files(
             scale=scale,
             progress=lambda done, total: report(index + done / total, image),
         )
-        paths = prediction.save(folder, image.stem, image=array, overwrite=overwrite or resume)
+        paths = prediction.save(folder, image.stem, image=array, overwrite=overwrite or str(image) in begun)
         return {
             "shape": list(array.shape),
             "seconds": round(time.perf_counter() - began, 3),

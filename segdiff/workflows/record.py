@@ -89,39 +89,53 @@ class PredictionRecord:
         write_json(self.path, self.content)
 
 
-def resumable(path: Path, settings: Mapping[str, Any], images: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """What of these images is done already, with all files, by their path.
+def resumable(
+    folder: Path, own: Path, settings: Mapping[str, Any], images: Sequence[Path]
+) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """What of these images earlier runs in this folder did, whatever their parts, and what they only began.
 
     Args:
-        path: of the folder's record; where there is none, nothing is done.
-        settings: of the run that goes on with it.
-        images: its inputs; what the record says of others does not matter.
+        folder: of the results and records.
+        own: the record of the run that goes on; there may be none.
+        settings: of that run.
+        images: its inputs; what records say of others does not matter.
+    Returns:
+        By the path of the image as given: what is known of those that are done, with all their files; and those
+        that a run of the same settings lists and that are not done, whose files may be replaced.
     Raises:
         ConfigError: one of them was done with other settings, so that results of both would lie side by side.
-        DataError: the file is not such a record.
+        DataError: the run's own record is not one.
     """
-    if not path.is_file():
-        return {}
-    wanted, inputs = json.loads(json.dumps(settings)), {str(image) for image in images}
-    done = {}
-    try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        for run in [*old.get("earlier_runs", []), old]:
-            there = {image["image"]: dict(image) for image in run["images"] if image.get("status") == "done"}
-            there = {name: image for name, image in there.items() if name in inputs}
-            if there:
-                changed = [line for key in DECIDING for line in differences(run.get(key), wanted.get(key), key)]
-                _refuse_change(path, changed)
-            done.update(there)
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise DataError(f"{path} is not a record that can be gone on with") from error
-    return {
-        name: image
-        for name, image in done.items()
-        if all((path.parent / output).is_file() for output in image.get("outputs", {}).values())
-    }
+    wanted, given = json.loads(json.dumps(settings)), {image.resolve(): str(image) for image in images}
+    done: dict[str, dict[str, Any]] = {}
+    begun: set[str] = set()
+    for path in sorted(folder.glob("prediction*.json")):
+        try:
+            runs = _runs(path)
+        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+            if path == own:
+                raise DataError(f"{path} is not a record that can be gone on with") from error
+            continue
+        for run in runs:
+            listed = [(given[at], image) for image in run["images"] if (at := Path(image["image"]).resolve()) in given]
+            changed = [line for key in DECIDING for line in differences(run.get(key), wanted.get(key), key)]
+            for name, image in listed:
+                outputs = [folder / output for output in image.get("outputs", {}).values()]
+                if image.get("status") == "done" and all(output.is_file() for output in outputs):
+                    _refuse_change(path, changed)
+                    done[name] = {**image, "image": name}
+                elif not changed:
+                    begun.add(name)
+    return done, begun - set(done)
+
+
+def _runs(path: Path) -> list[dict[str, Any]]:
+    """The runs that a record tells of, the newest last."""
+    newest = json.loads(path.read_text(encoding="utf-8"))
+    runs = [*newest.pop("earlier_runs", []), newest]
+    for run in runs:
+        run["images"] = [dict(image) for image in run["images"]]
+    return runs
 
 
 def _refuse_change(path: Path, changed: Sequence[str]) -> None:
@@ -135,8 +149,7 @@ def _refuse_change(path: Path, changed: Sequence[str]) -> None:
 def _earlier_runs(path: Path, stems: set[str]) -> list[dict[str, Any]]:
     """The runs of the record at `path`, less the images of these stems and less runs that keep none."""
     try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        runs = [*old.pop("earlier_runs", []), old]
+        runs = _runs(path)
         for run in runs:
             run["images"] = [image for image in run["images"] if image["stem"] not in stems]
     except (OSError, ValueError, AttributeError, KeyError, TypeError):

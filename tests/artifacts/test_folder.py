@@ -58,11 +58,15 @@ def test_identity_follows_the_weights(folder, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_folder_of_other_things_is_left_alone(tmp_path):
-    (tmp_path / "photo.png").write_text("x")
-    with pytest.raises(ArtifactError, match="not a model folder"):
+@pytest.mark.parametrize("also", ["photo.png", "config.yaml"])
+def test_a_folder_of_other_things_is_left_alone(tmp_path, also):
+    """A run folder has a config.yaml, too."""
+    for name in {also, "metrics.csv"}:
+        (tmp_path / name).write_text("x")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ArtifactError, match="holds other things than a model"):
         save_artifact(make(), tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_missing_parts_are_named(folder, tmp_path):

@@ -204,3 +204,23 @@ def test_types_of_numbers_that_are_not_those_of_the_network(folder):  # noqa: F8
     save_file({name: value.double() for name, value in wanted.items()}, folder / "model.safetensors")
     loaded = load_artifact(folder).segmenter.state_dict()
     assert all(value.dtype == wanted[name].dtype for name, value in loaded.items())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"inference": {"window": 32, "overlap": "a", "weights": "gaussian", "threshold": 0.5}},
+        {"inference": {"window": "big", "overlap": 0.2, "weights": "gaussian", "threshold": 0.5}},
+        {"inference": {"window": 32, "overlap": 0.2, "weights": "gaussian", "threshold": 0.5, "grid": 5}},
+        {"model": None},
+        {"model": {"kind": ["x"]}},
+        {"diffusion": 3},
+        {"scale": {"mpp": "x", "object_diameter_px": None}},
+        {"scale": {"mpp": 0, "object_diameter_px": None}},
+        {"scale": {"mpp": float("nan"), "object_diameter_px": None}},
+    ],
+)
+def test_values_of_other_types(folder, values):  # noqa: F811
+    change(folder, **values)
+    with pytest.raises(UserError):
+        load_predictor(folder, device="cpu")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from made import discs
 
 from segdiff.cli.main import main
@@ -241,3 +242,18 @@ def test_debug_shows_the_traceback(train, monkeypatch):
     monkeypatch.setenv("SEGDIFF_DEBUG", "1")
     with pytest.raises(ValueError, match="max_stpes"):
         train("trainer.max_stpes=3")
+
+
+def test_a_sweep_over_what_is_usually_left_out_of_names(train, pictures, tmp_path_factory):
+    other = discs(tmp_path_factory.mktemp("other"))
+    code, out, _ = train("-m", f"dataset.root={pictures},{other}", "trainer.max_steps=1", root=None)
+    rows = table(only_folder(Path("multirun")))
+    assert code == 0 and len(rows) == 2 and "finished before" not in out
+    assert all("/" not in row["run"] for row in rows)
+    roots = {yaml.safe_load(path.read_text())["dataset"]["root"] for path in Path("multirun").glob("*/*/config.yaml")}
+    assert roots == {str(pictures), str(other)}
+
+
+def test_a_sweep_of_one_has_a_folder_too(train):
+    assert train("-m", "seed=5", "trainer.max_steps=1")[0] == 0
+    assert len(table(only_folder(Path("multirun")))) == 1

@@ -15,16 +15,18 @@ from fakes import TINY_MODEL
 from made import discs
 from test_training import config, quiet, weights
 
+import segdiff
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import dataset_from_config
 from segdiff.data.loader import TrainingSamples
 from segdiff.data.writers import atomic, write_float_tiff
-from segdiff.errors import OutputError, TrainingError
+from segdiff.errors import OutputError, TrainingError, UserError
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
 from segdiff.training.curves import read_curves
 from segdiff.training.evidence import gradient_norms
+from segdiff.training.interrupt import Interruption
 from segdiff.training.loop import Trainer
 from segdiff.training.run import run_training
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
@@ -225,3 +227,41 @@ def test_masks_that_say_something_are_no_matter(whole, pictures, tmp_path, capsy
     said = []
     run_training(settings, tmp_path / "run", say=said.append)
     assert "blank" not in capsys.readouterr().err + "".join(said)
+
+
+def test_the_best_of_another_time_is_not_delivered(whole, pictures, tmp_path):
+    """A kill after best.pt and before last.pt leaves it alone; the next run in that folder is another."""
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "best.pt").write_bytes((whole / "checkpoints" / "best.pt").read_bytes())
+    run_training({**config(pictures, max_minutes=0), "seed": 5}, folder, say=quiet)
+    wanted = load_checkpoint(folder / "checkpoints" / "last.pt")["average"]
+    got = segdiff.load(folder / "model", device="cpu").segmenter.state_dict()
+    assert all(torch.equal(wanted[name], value) for name, value in got.items())
+
+
+def test_a_checkpoint_of_another_kind_is_no_place_to_go_on_from(whole, pictures, tmp_path):
+    run_training(config(pictures, max_minutes=0), tmp_path / "run", say=quiet)
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    last.write_bytes((whole / "checkpoints" / "best.pt").read_bytes())
+    with pytest.raises(UserError, match="not a checkpoint to go on from"):
+        run_training({**config(pictures), "resume": "auto"}, tmp_path / "run", say=quiet)
+
+
+def test_memory_that_does_not_suffice_is_one_line(pictures, tmp_path, monkeypatch):
+    def full(self, batch):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(Trainer, "_step", full)
+    with pytest.raises(UserError, match="smaller trainer.batch_size"):
+        run_training(config(pictures), tmp_path / "run", say=quiet)
+
+
+def test_a_second_signal_does_not_cut_a_checkpoint(tmp_path):
+    with Interruption() as interruption:
+        with interruption.held():
+            for _ in range(3):
+                signal.raise_signal(signal.SIGTERM)
+        assert interruption.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)

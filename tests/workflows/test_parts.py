@@ -1,13 +1,17 @@
 """Shares of files, runs that go on, and parts made one."""
 
+import argparse
+import contextlib
 import json
 
 import numpy as np
 import pytest
+import torch
 from fakes import make_predictor, noisy, picture
 from PIL import Image
 
 from segdiff.cli.main import main
+from segdiff.cli.options import device_from
 from segdiff.data.datasets import build_dataset
 from segdiff.data.protocols import NATIVE
 from segdiff.data.writers import write_json, write_mask
@@ -164,5 +168,43 @@ def test_parts_that_make_no_whole(dataset, tmp_path):
         join(paths)
     with pytest.raises(MissingError):
         join([tmp_path / "gone.json"])
-    with pytest.raises(ConfigError, match="for part 9/9"):
+    with pytest.raises(ConfigError, match="cannot be divided among 9 parts"):
         evaluate(make_predictor(), dataset, NATIVE, part=Part(9, 9))
+
+
+def test_inputs_of_other_parts_and_of_what_is_done_are_not_replaced(slides):
+    """a_mask.png is a picture of its own here, which another part or an earlier call predicts."""
+    (slides / "0_mask.png").write_bytes((slides / "1.png").read_bytes())
+    before = (slides / "0_mask.png").read_bytes()
+    for part in (Part(1, 2), Part(2, 2), Part(1, 3), Part(2, 3), Part(3, 3)):
+        with contextlib.suppress(ConfigError):
+            predict_files(make_predictor(), [slides], slides, overwrite=True, part=part)
+        assert (slides / "0_mask.png").read_bytes() == before
+
+
+def test_resume_replaces_nothing_that_no_run_began(slides, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "0_mask.png").write_bytes(b"drawn by hand")
+    with pytest.raises(ConfigError, match="0_mask.png exists"):
+        predict_files(make_predictor(), [slides], out, resume=True)
+    assert (out / "0_mask.png").read_bytes() == b"drawn by hand"
+
+
+def test_resume_with_another_number_of_parts(slides, tmp_path):
+    out = tmp_path / "out"
+    predict_files(make_predictor(), [slides], out, part=Part(1, 2))
+    made = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
+    record = predict_files(make_predictor(), [slides], out, resume=True)
+    assert record["done_before"] == len(made) // 2 and {i["status"] for i in record["images"]} == {"done"}
+    assert {name: (out / name).stat().st_mtime_ns for name in made} == made
+    with pytest.raises(ConfigError, match="seed=0 there, 3 here"):
+        predict_files(make_predictor(), [slides], out, resume=True, seed=3, part=Part(2, 4))
+
+
+def test_each_process_predicts_on_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name, value in (("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "3")):
+        monkeypatch.setenv(name, value)
+    assert device_from(argparse.Namespace(part=None, device="auto")) == "cuda:3"
+    assert device_from(argparse.Namespace(part="1/2", device="auto")) == "auto"
