@@ -121,8 +121,7 @@ def sweep_job(config: DictConfig) -> float:
     try:
         plain = to_plain(config)
         plain["run"] = {**plain["run"], "dir": str(folder), "group": sweep.name}
-        if (folder / "config.yaml").is_file():
-            plain["resume"] = "auto"
+        plain["resume"] = "auto"  # the run of an earlier call, where there is one
         return _train(plain)
     except Exception as error:
         text = " ".join(str(error).split()) or "no message"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,19 @@ RECORD = "prediction{}.json"  # for the whole and for a part
 Progress = Callable[[float, int, str], None]
 
 
-def plan_outputs(images: Sequence[Path], folder: Path, overwrite: bool, inputs: Sequence[Path] | None = None) -> None:
+def plan_outputs(
+    images: Sequence[Path],
+    folder: Path,
+    overwrite: bool,
+    inputs: Sequence[Path] | None = None,
+    begun: Collection[str] = (),
+) -> None:
     """Refuse, before any work, what would lose a file.
 
     Args:
         images: those to predict.
         inputs: all that must stay, of other parts and of an earlier call too; None: the images.
+        begun: paths of images whose outputs may be replaced all the same: a run that was cut began them.
     Raises:
         ConfigError: two inputs would be written to the same files; an output would replace an input, which
             not even `overwrite` allows; or an output is there and `overwrite` is not set.
@@ -38,7 +45,7 @@ def plan_outputs(images: Sequence[Path], folder: Path, overwrite: bool, inputs: 
         for path in output_paths(folder, image.stem).values():
             if path.resolve() in inputs_there:
                 raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
-            if path.exists() and not overwrite:
+            if path.exists() and not (overwrite or str(image) in begun):
                 raise ConfigError(f"{path} exists: choose another output folder, --resume or --overwrite")
 
 
@@ -110,9 +117,7 @@ def predict_files(
     }
     path = folder / RECORD.format(part.suffix)
     done, begun = resumable(folder, path, settings, found) if resume else ({}, set())
-    for image in found:
-        if str(image) not in done:
-            plan_outputs([image], folder, overwrite or str(image) in begun, inputs)
+    plan_outputs([image for image in found if str(image) not in done], folder, overwrite, inputs, begun)
     record = PredictionRecord(path, settings, found, done)
 
     def predict_one(index: int, image: Path) -> dict[str, Any]:

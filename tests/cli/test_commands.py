@@ -18,17 +18,9 @@ from segdiff.diffusion.sampling import Sampling
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 DIFFUSION = {"schedule": "linear", "steps": 100, "prediction": "x_0"}
 QUICK = ["--chains", "2", "--steps", "2", "--device", "cpu", "--precision", "float32"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Layers this small spend their time waiting for each other's threads, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from made import discs
 
 from segdiff.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = [
     "dataset=folder",
     "model=segdiff_tiny",
@@ -30,15 +30,6 @@ TINY = [
     "sampling.chains=2",
     "device=cpu",
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Layers this small spend their time waiting for each other's threads, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +227,15 @@ def test_what_differs_from_the_run_of_that_name_is_told(train):
     assert code == 2 and "other settings (optimizer.lr=0.001 there, 0.5 here, seed=3 there, 4 here)" in err
     code, out, _ = train("run.name=a", "seed=3", "resume=auto")
     assert code == 0 and "runs/a is finished, at step 2" in out
+
+
+def test_the_tool_answers_a_mistake_in_a_line(tmp_path):
+    tool = Path(__file__).resolve().parents[2] / "tools" / "train.py"
+    done = subprocess.run(
+        [sys.executable, str(tool), "modle=fast"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("segdiff train: error: modle is not known; known: model,")
 
 
 def test_debug_shows_the_traceback(train, monkeypatch):
