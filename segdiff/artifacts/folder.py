@@ -25,7 +25,8 @@ from segdiff.settings import read_settings
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "training")
-INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid")
+INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature")
+MAY_LACK = ("training", "grid", "temperature")  # what older files do not have
 SCALE_KEYS = ("mpp", "object_diameter_px")
 
 
@@ -39,8 +40,8 @@ class Artifact:
         diffusion: likewise.
         normalisation: as trained.
         sampling: the default of prediction.
-        inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold, grid
-            (height, width that pictures are resized to, or null).
+        inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold,
+            temperature, grid (height, width that pictures are resized to, or null).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
         training: what is worth telling of its training; for the model card, never read by code.
         identity: name and hash of the weights and settings; empty until saved or loaded.
@@ -199,7 +200,7 @@ def _check_keys(found: Any, known: tuple[str, ...], prefix: str, path: Path) -> 
         if key not in known:
             raise ArtifactError(f"{path}: {prefix}{key} is not known; known: {', '.join(known)}")
     for key in known:
-        if key not in found and key not in ("training", "grid"):
+        if key not in found and key not in MAY_LACK:
             raise ArtifactError(f"{path}: {prefix}{key} is missing")
 
 

@@ -9,14 +9,15 @@ from segdiff.cli.options import (
     add_dataset_options,
     add_model_options,
     add_part_option,
-    device_from,
     key_values,
     part_from,
     positive_int,
+    predictor_from,
 )
 from segdiff.cli.scores import add_score_options, scoring_from, table, write_scores
 
 PROG = "segdiff evaluate"
+ALSO = ("ece_raw", "ece", "diversity")
 SPLITS = ("train", "val", "test", "all")
 
 
@@ -27,7 +28,8 @@ def build_parser() -> Parser:
     parser.add_argument("--protocol", metavar="NAME", help="paper or native (default: that of the data set)")
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N images")
     add_part_option(parser)
-    add_score_options(parser, "those of the protocol")
+    add_score_options(parser, "those of the protocol, ece before and after the temperature, diversity of the chains")
+    parser.add_argument("--reliability", metavar="FILE", help="draw the reliability diagram there, such as ece.png")
     add_model_options(parser)
     return parser
 
@@ -40,31 +42,36 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.data.datasets import build_dataset
     from segdiff.data.protocols import default_protocol, get_protocol
     from segdiff.workflows.evaluate import evaluate
-    from segdiff.workflows.load import change_sampling, load_predictor
+    from segdiff.workflows.reliability import ReliabilityDiagram
 
     dataset = build_dataset(args.dataset, args.root, args.split, **key_values(args.option))
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
-    scoring = scoring_from(args, protocol.metrics)
+    scoring = scoring_from(args, (*protocol.metrics, *ALSO))
     scoring.check(dataset.mpp)
-    predictor = load_predictor(args.model, device=device_from(args), precision=args.precision)
+    predictor = predictor_from(args)
+    diagram = ReliabilityDiagram(predictor.inference.temperature if args.temperature is None else args.temperature)
     with ImageProgress() as progress:
         scores = evaluate(
             predictor,
             dataset,
             protocol,
             args.seed,
-            change_sampling(predictor.sampling, args.chains, args.steps, args.sampler),
             scoring=scoring,
             threshold=args.threshold,
+            temperature=args.temperature,
             batch_size=args.batch_size,
             limit=args.limit,
             part=part_from(args),
             progress=progress,
+            watch=None if args.reliability is None else lambda sample, said: diagram.add(sample.mask, said),
         )
     print(table(scores))
     print(
         f"{scores['n']} image(s) of {scores['dataset']}, split {scores['split']}, protocol {scores['protocol']}; "
         f"{scores['sampling']['chains']} chain(s), seed {scores['seed']}"
     )
+    if args.reliability is not None:
+        diagram.draw(args.reliability)
+        print(f"reliability diagram: {args.reliability}")
     write_scores(args, scores, root=args.root, command=["segdiff", "evaluate", *argv])
     return 0

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from segdiff.errors import ConfigError
 
 if TYPE_CHECKING:
+    from segdiff.inference.predictor import Predictor
     from segdiff.workflows.parts import Part
 
 T = TypeVar("T")
 
 # As segdiff.diffusion.sampling and segdiff.models.device know them (a test compares): importing them for a
 # help text would import torch.
-SAMPLERS = ("ddpm", "ddim")
+SAMPLERS = ("ddpm", "ddim", "dpmpp_2m", "heun", "mean")
 PRECISIONS = ("auto", "bf16", "float32")
 
 
@@ -60,6 +61,7 @@ def _number(kind: Callable[[str], T], fits: Callable[[T], bool], said: str) -> C
 
 positive_int = _number(int, lambda value: value >= 1, "a whole number of 1 or more")
 positive_float = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
+views = _number(int, lambda value: 1 <= value <= 8, "a whole number from 1 to 8")
 share = _number(float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 seed = _number(int, lambda value: 0 <= value < 2**63, "a whole number from 0 to 2^63 - 1")
 
@@ -74,15 +76,20 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         required=True,
+        action="append",
         metavar="NAME",
-        help="folder of a trained model, or owner/name on the Hugging Face hub",
+        help="folder of a trained model, or owner/name on the Hugging Face hub; given several times: an ensemble",
     )
     sampling = parser.add_argument_group("sampling (what is not given comes with the model)")
     sampling.add_argument("--chains", type=positive_int, metavar="N", help="chains that are averaged")
     sampling.add_argument("--steps", type=positive_int, metavar="N", help="steps of a chain")
-    sampling.add_argument("--sampler", choices=SAMPLERS, help="ddpm (with noise) or ddim (without)")
+    sampling.add_argument("--sampler", choices=SAMPLERS, help="ddpm draws noise in every step, the others do not")
+    sampling.add_argument("--views", type=views, metavar="N", help="dihedral views (1 to 8); each is encoded")
     sampling.add_argument("--seed", type=seed, default=0, metavar="N", help="of the noise (default: 0)")
     sampling.add_argument("--threshold", type=share, metavar="T", help="object is what is more probable than T")
+    sampling.add_argument(
+        "--temperature", type=positive_float, metavar="T", help="log-odds are divided by T (1: as they are)"
+    )
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
     machine.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the network (default: auto)")
@@ -109,6 +116,14 @@ def part_from(args: argparse.Namespace) -> Part:
     from segdiff.workflows.parts import parse_part, part_of_environment
 
     return part_of_environment() if args.part is None else parse_part(args.part)
+
+
+def predictor_from(args: argparse.Namespace) -> Predictor:
+    """The model, or the ensemble of models, with the sampling and on the device that the options ask for."""
+    from segdiff.workflows.load import load_predictor
+
+    changes = {name: getattr(args, name) for name in ("chains", "steps", "sampler", "views")}
+    return load_predictor(args.model, device_from(args), args.precision, **changes)
 
 
 def device_from(args: argparse.Namespace) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segdiff.cli.options import Parser, add_model_options, add_part_option, device_from, part_from, positive_float
+from segdiff.cli.options import Parser, add_model_options, add_part_option, part_from, positive_float, predictor_from
 
 PROG = "segdiff predict"
 LISTED = 20  # so many images have their files listed on the terminal
@@ -57,11 +57,10 @@ def main(argv: Sequence[str]) -> int:
     args = build_parser().parse(argv)
 
     from segdiff.cli.progress import ImageProgress
-    from segdiff.workflows.load import change_sampling, load_predictor
     from segdiff.workflows.predict_files import predict_files
 
     part = part_from(args)
-    predictor = load_predictor(args.model, device=device_from(args), precision=args.precision)
+    predictor = predictor_from(args)
     own = predictor.scale.get("mpp")
     if own is not None and args.mpp is None and args.scale is None:
         print(
@@ -78,8 +77,8 @@ def main(argv: Sequence[str]) -> int:
             resume=args.resume,
             part=part,
             seed=args.seed,
-            sampling=change_sampling(predictor.sampling, args.chains, args.steps, args.sampler),
             threshold=args.threshold,
+            temperature=args.temperature,
             batch_size=args.batch_size,
             mpp=args.mpp,
             scale=args.scale,

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
 
     from segdiff.workflows.score import find_pairs, score_files
 
-    scoring = scoring_from(args, ("dice", "iou"))
+    scoring = scoring_from(args, ("dice", "iou"), masks_only=True)
     pairs = find_pairs(args.pred, args.truth, args.pred_suffix, args.truth_suffix)
     scores = score_files(pairs, scoring, mpp=args.mpp, partial=args.partial)
     print(table(scores))

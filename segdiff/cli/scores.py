@@ -29,12 +29,15 @@ def add_score_files(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--csv", metavar="FILE", help="write a row an image there")
 
 
-def scoring_from(args: argparse.Namespace, default: Sequence[str]) -> Scoring:
-    """The scoring that the options ask for."""
+def scoring_from(args: argparse.Namespace, default: Sequence[str], masks_only: bool = False) -> Scoring:
+    """The scoring that the options ask for; `masks_only` where no model is at hand."""
     from segdiff.metrics.table import parse_metrics, scoring_of
 
-    names = default if args.metrics is None else parse_metrics(args.metrics)
-    return scoring_of(names, args.tolerance)
+    names = default if args.metrics is None else parse_metrics(args.metrics, masks_only)
+    scoring = scoring_of(names, args.tolerance)
+    if masks_only:
+        scoring.check_masks_only()
+    return scoring
 
 
 def write_scores(args: argparse.Namespace, scores: Mapping[str, Any], **more: Any) -> None:

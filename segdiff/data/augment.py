@@ -30,6 +30,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 import albumentations as A  # noqa: E402
 import cv2  # noqa: E402  what albumentations works with
 
+BORDERS = {"black": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
 LARGEST_CROP = 16384  # pixels: beyond is a slip that would take all memory
 
 
@@ -45,6 +46,9 @@ class Settings:
         scale: uniform in [low, high]; above 1 enlarges.
         brightness, contrast, saturation: a of the factor, uniform in [max(0, 1 - a), 1 + a].
         hue: largest shift as a part of the colour circle, at most 0.5.
+        colour_mix: standard deviation of each entry of a random 3 x 3 matrix that is added to the identity and mixes
+            the channels about mid-grey, as other stains and scanners do; and, in parts of 128, of a shift of each.
+        border: what lies outside of a rotated or shrunken image: "black", or "reflect", its mirror image.
     """
 
     crop: int | None = None
@@ -57,6 +61,8 @@ class Settings:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+    colour_mix: float = 0.0
+    border: str = "black"
 
     def __post_init__(self) -> None:
         if self.crop is not None and not 1 <= self.crop <= LARGEST_CROP:
@@ -65,7 +71,9 @@ class Settings:
             )
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"augmentation.scale is {list(self.scale)}; give [low, high], 0 < low <= high")
-        for name in ("rotation", "brightness", "contrast", "saturation", "hue"):
+        if self.border not in BORDERS:
+            raise ConfigError(f"augmentation.border is {self.border}; known: {', '.join(BORDERS)}")
+        for name in ("rotation", "brightness", "contrast", "saturation", "hue", "colour_mix"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; it must be 0 or more")
         if self.hue > 0.5:
@@ -134,10 +142,33 @@ def _transforms(s: Settings) -> list[A.BasicTransform]:
     if s.rotation or s.scale != (1.0, 1.0):
         # keep_ratio: one factor for both axes. Its defaults: no translation, no shear, linear for the image,
         # nearest for the mask, 0 outside.
-        chain.append(A.Affine(scale=s.scale, rotate=(-s.rotation, s.rotation), keep_ratio=True, p=1))
+        turn = (-s.rotation, s.rotation)
+        chain.append(A.Affine(scale=s.scale, rotate=turn, keep_ratio=True, border_mode=BORDERS[s.border], p=1))
     if s.brightness or s.contrast or s.saturation or s.hue:
         chain.append(A.ColorJitter(s.brightness, s.contrast, s.saturation, s.hue, p=1))
+    if s.colour_mix:
+        chain.append(ColourMix(s.colour_mix))
     return chain
+
+
+class ColourMix(A.ImageOnlyTransform):
+    """Mixes the channels by a random matrix about mid-grey: see `Settings.colour_mix`."""
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__(p=1)
+        self.deviation = deviation
+
+    def get_params(self) -> dict[str, Any]:
+        """The matrix (3, 3) and the shift, in parts of 128: (3,)."""
+        drawn = self.random_generator.normal(0, self.deviation, (3, 4))
+        return {"matrix": np.eye(3) + drawn[:, :3], "shift": drawn[:, 3]}
+
+    def apply(self, img: np.ndarray, matrix: np.ndarray, shift: np.ndarray, **params: Any) -> np.ndarray:
+        """img (h, w, 3), uint8 or float32 in [0, 1]; the result of the same type and range."""
+        grey = 128.0 if img.dtype == np.uint8 else 128 / 255
+        offset = grey * (1 + shift) - matrix @ np.full(3, grey)
+        mixed = cv2.transform(img, np.column_stack([matrix, offset]))
+        return mixed if img.dtype == np.uint8 else mixed.clip(0, 1)
 
 
 def _pad_to(side: int, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,9 @@ from torch import Tensor
 from segdiff.diffusion.schedules import NoiseSchedule
 from segdiff.errors import ConfigError
 
-PREDICTIONS = ("epsilon", "x_0", "v")
+PREDICTIONS = ("epsilon", "x_0", "v", "velocity", "logits")
+WEIGHTINGS = ("uniform", "min_snr", "snr_plus_1")
+MIN_SNR = 5.0  # gamma of Hang et al. 2023, arXiv:2303.09556
 Number = float | Tensor
 
 
@@ -47,6 +49,12 @@ def to_x_0_and_epsilon(
         return x_0_from_epsilon(x_t, output, alpha, sigma), output
     if prediction == "x_0":
         return output, epsilon_from_x_0(x_t, output, alpha, sigma)
+    if prediction == "logits":
+        x_0 = torch.tanh(output / 2)
+        return x_0, epsilon_from_x_0(x_t, x_0, alpha, sigma)
+    if prediction == "velocity":
+        norm = alpha + sigma  # 1 for flow matching
+        return (x_t - sigma * output) / norm, (x_t + alpha * output) / norm
     check_prediction(prediction)
     norm = alpha**2 + sigma**2  # 1 where variance is preserved
     return (alpha * x_t - sigma * output) / norm, (sigma * x_t + alpha * output) / norm
@@ -56,10 +64,40 @@ def target_of(x_0: Tensor, epsilon: Tensor, alpha: Number, sigma: Number, predic
     """What a network with this prediction should have said."""
     if prediction == "epsilon":
         return epsilon
-    if prediction == "x_0":
+    if prediction in ("x_0", "logits"):
         return x_0
+    if prediction == "velocity":
+        return epsilon - x_0
     check_prediction(prediction)
     return v_from(x_0, epsilon, alpha, sigma)
+
+
+def log_snr(alpha: Tensor, sigma: Tensor) -> Tensor:
+    """log(alpha^2 / sigma^2)."""
+    return 2 * (alpha / sigma).log()
+
+
+def log_snr_at(schedule: NoiseSchedule, t: int) -> float:
+    """The same of one time, as a number."""
+    return 2 * math.log(float(schedule.alpha[t]) / float(schedule.sigma[t]))
+
+
+def loss_weight(weighting: str, prediction: str, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """Factor of the squared error of a prediction, shape (B,).
+
+    "uniform" is 1. The others are weights w of the squared error of x_0: "min_snr" is min(SNR, 5), "snr_plus_1" is
+    SNR + 1, with SNR = alpha^2 / sigma^2. An error of x_0 by e is one of epsilon by (alpha / sigma) e, of v by e /
+    sigma where variance is preserved, of the velocity by (alpha + sigma) / sigma e, so w is divided by that squared.
+
+    alpha, sigma: (B, 1, ..., 1) or of one entry.
+    """
+    a, s = alpha.flatten(), sigma.flatten()
+    snr = (a / s) ** 2
+    if weighting == "uniform":
+        return torch.ones_like(snr)
+    weight = snr.clamp(max=MIN_SNR) if weighting == "min_snr" else snr + 1
+    ratio = {"epsilon": a / s, "v": (a**2 + s**2) / s, "velocity": (a + s) / s}.get(prediction)
+    return weight if ratio is None else weight / ratio**2
 
 
 def mean_squared_error(output: Tensor, target: Tensor) -> Tensor:

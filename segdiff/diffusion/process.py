@@ -14,15 +14,19 @@ from torch import Tensor
 from segdiff.diffusion.schedules import NoiseSchedule
 
 
-def gather(schedule: NoiseSchedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """alpha(t) and sigma(t) as tensors of shape (B, 1, ..., 1) in the type and on the device of `like`.
+def read_table(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """Entries of a table at times t as a tensor of shape (B, 1, ..., 1) in the type and on the device of `like`.
 
-    t: int64, shape (B,). The tables are read in float64 and cast once.
+    table: float64 (1, T), or (B, T) where each entry has its own; t: int64, shape (B,). Read in float64, cast once.
     """
     index = t.cpu()
-    shape = (-1,) + (1,) * (like.ndim - 1)
-    tables = (torch.from_numpy(table)[index] for table in (schedule.alpha, schedule.sigma))
-    alpha, sigma = (values.to(like.device, like.dtype).view(shape) for values in tables)
+    values = table[0][index] if len(table) == 1 else table.gather(1, index[:, None])[:, 0]
+    return values.to(like.device, like.dtype).view((-1,) + (1,) * (like.ndim - 1))
+
+
+def gather(schedule: NoiseSchedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """alpha(t) and sigma(t) of a schedule as `read_table` gives them."""
+    alpha, sigma = (read_table(torch.from_numpy(table)[None], t, like) for table in (schedule.alpha, schedule.sigma))
     return alpha, sigma
 
 

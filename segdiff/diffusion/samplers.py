@@ -115,6 +115,106 @@ def ddim(
     return x
 
 
+def dpmpp_2m(
+    denoise: Denoise,
+    x_T: Tensor,
+    schedule: NoiseSchedule,
+    times: Sequence[int],
+    *,
+    noise: Noise | None = None,
+    clip: bool = False,
+    watch: Watch | None = None,
+) -> Tensor:
+    """DPM-Solver++(2M): Lu et al. 2022 (arXiv:2211.01095), algorithm 2; second order, one evaluation a step.
+
+    The first step, with nothing to extrapolate from, is DDIM's. Arguments as `ddpm`; no noise is used.
+    """
+    steps = _transitions(schedule, times)
+    x, previous, last_h = x_T, None, 0.0
+    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
+        said = denoise(x, t, previous)
+        x_0 = said.x_0.clamp(-1, 1) if clip else said.x_0
+        if k + 1 == len(steps):
+            x = x_0
+        else:
+            h = math.log(step.alpha_s / step.sigma_s) - math.log(step.alpha_t / step.sigma_t)
+            ahead = x_0 if previous is None else x_0 + (x_0 - previous) * (h / (2 * last_h))
+            x = (step.sigma_s / step.sigma_t) * x - step.alpha_s * math.expm1(-h) * ahead
+            last_h = h
+        previous = x_0
+        if watch is not None:
+            watch(k, x, x_0)
+    return x
+
+
+def heun(
+    denoise: Denoise,
+    x_T: Tensor,
+    schedule: NoiseSchedule,
+    times: Sequence[int],
+    *,
+    noise: Noise | None = None,
+    clip: bool = False,
+    watch: Watch | None = None,
+) -> Tensor:
+    """Heun's method: Karras et al. 2022 (arXiv:2206.00364), algorithm 1; second order, two evaluations a step.
+
+    It integrates x / alpha over sigma / alpha, whose derivative is epsilon. The last step, into the clean mask, is one
+    evaluation. Arguments as `ddpm`; no noise is used; `watch` sees the end of each step.
+    """
+    steps = _transitions(schedule, times)
+    x, previous = x_T, None
+
+    def read(x: Tensor, t: int, alpha: float, sigma: float, previous: Tensor | None) -> tuple[Tensor, Tensor]:
+        said = denoise(x, t, previous)
+        if not clip:
+            return said.x_0, said.epsilon
+        x_0 = said.x_0.clamp(-1, 1)
+        return x_0, epsilon_from_x_0(x, x_0, alpha, sigma)
+
+    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
+        x_0, epsilon = read(x, t, step.alpha_t, step.sigma_t, previous)
+        if k + 1 == len(steps):
+            x = x_0
+        else:
+            distance = step.sigma_s / step.alpha_s - step.sigma_t / step.alpha_t
+            start = x / step.alpha_t
+            there = step.alpha_s * (start + distance * epsilon)
+            _, epsilon_there = read(there, times[k + 1], step.alpha_s, step.sigma_s, x_0)
+            x = step.alpha_s * (start + distance * (epsilon + epsilon_there) / 2)
+        previous = x_0
+        if watch is not None:
+            watch(k, x, x_0)
+    return x
+
+
+def mean(
+    denoise: Denoise,
+    x_T: Tensor,
+    schedule: NoiseSchedule,
+    times: Sequence[int],
+    *,
+    noise: Noise | None = None,
+    clip: bool = False,
+    watch: Watch | None = None,
+) -> Tensor:
+    """The one-step mean: x_0 as it is said at the first time, where x_t holds next to nothing of a mask.
+
+    Of an exact denoiser that is the mean of all masks of the image, so that its chains do not differ. Arguments as
+    `ddpm`; only times[0] is visited.
+    """
+    return ddim(denoise, x_T, schedule, times[:1], clip=clip, watch=watch)
+
+
+SAMPLERS: dict[str, Callable[..., Tensor]] = {
+    "ddpm": ddpm,
+    "ddim": ddim,
+    "dpmpp_2m": dpmpp_2m,
+    "heun": heun,
+    "mean": mean,
+}
+
+
 def _transitions(schedule: NoiseSchedule, times: Sequence[int]) -> list[Transition]:
     ends = [*times[1:], -1]
     if not times or any(not -1 <= s < t < schedule.steps for t, s in zip(times, ends, strict=True)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from segdiff.diffusion.timesteps import respace, trailing
 from segdiff.errors import ConfigError
 
-SAMPLERS = ("ddpm", "ddim")
+SAMPLERS = ("ddpm", "ddim", "dpmpp_2m", "heun", "mean")  # of `samplers.SAMPLERS`, which needs torch
 VARIANCES = ("large", "small", "learned")
 SPACINGS = ("trailing", "even")
 MOST_CHAINS = 10_000  # beyond is a slip that would run for days
@@ -18,8 +18,8 @@ class Sampling:
     """How chains are run.
 
     Args:
-        sampler: "ddpm" (ancestral) or "ddim".
-        steps: evaluations in a chain; None visits every time of the schedule.
+        sampler: "ddpm" (ancestral), "ddim", "dpmpp_2m" (DPM-Solver++), "heun" or "mean" (one evaluation).
+        steps: times that a chain visits, one evaluation each (heun: two but at the last); None: every time.
         spacing: where `steps` times lie: "trailing" (see `timesteps.trailing`) or "even" (both ends, as published).
         times: the times themselves, as indices in any order or a published respacing string; overrides `steps`.
         chains: how many chains are averaged; chain k is the same whatever their number.
@@ -56,6 +56,11 @@ class Sampling:
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"sampling.steps={self.steps}: at least 1 is needed")
 
+    @property
+    def draws_noise(self) -> bool:
+        """Whether steps draw noise of their own, beyond x_T."""
+        return self.sampler == "ddpm" or (self.sampler == "ddim" and self.eta > 0)
+
     def visited(self, steps: int) -> list[int]:
         """The times that a chain visits under a schedule of `steps`, descending."""
         if isinstance(self.times, str):
@@ -70,4 +75,5 @@ class Sampling:
             times = respace(str(self.steps), steps)
         else:
             times = trailing(self.steps, steps)
-        return times[::-1]
+        times = times[::-1]
+        return times[:1] if self.sampler == "mean" else times

@@ -47,7 +47,8 @@ class NoiseSchedule:
     def scaled(self, signal_scale: float) -> NoiseSchedule:
         """The schedule that a mask multiplied by `signal_scale` sees, renormalised to unit variance.
 
-        abar' = s^2 abar / (1 + (s^2 - 1) abar), for a variance-preserving schedule; s < 1 hides the mask sooner.
+        abar' = s^2 abar / (1 + (s^2 - 1) abar), for a variance-preserving schedule; s < 1 hides the mask sooner. Any
+        other schedule becomes a variance-preserving one.
         Source: Chen et al. 2023, arXiv:2301.10972.
         """
         if not signal_scale > 0:
@@ -162,9 +163,20 @@ def cosine_schedule(steps: int) -> NoiseSchedule:
     return from_betas(np.array(betas, dtype=np.float64))
 
 
+def flow_schedule(steps: int) -> NoiseSchedule:
+    """Flow matching: alpha = 1 - u, sigma = u at u = (t + 1) / (steps + 1), so that no end is reached.
+
+    Source: Lipman et al. 2023, arXiv:2210.02747, eq. 22-23 with sigma_min = 0; Liu et al. 2023, arXiv:2209.03003.
+    """
+    if steps < 2:
+        raise ConfigError(f"flow_schedule({steps}): needs 2 steps or more")
+    u = np.arange(1, steps + 1, dtype=np.float64) / (steps + 1)
+    return NoiseSchedule(1.0 - u, u)
+
+
 MOST_STEPS = 100_000  # of a table; published ones have 1000
 
-SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
+SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule, "flow": flow_schedule}
 
 
 def build_schedule(kind: str, steps: int, signal_scale: float = 1.0) -> NoiseSchedule:

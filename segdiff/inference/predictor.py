@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import BatchSize, Picture, Progress, WindowRunner
 from segdiff.inference.source import Source
+from segdiff.inference.temperature import check_temperature, temper
 from segdiff.inference.windows import plan_windows, round_up, window_starts
 from segdiff.models.device import pick_device, resolve_precision
 from segdiff.models.normalisation import Normalisation
@@ -37,6 +38,7 @@ class InferenceSettings:
         threshold: a pixel is object where its probability is above it.
         grid: (height, width) that every picture is resized to, whatever its size and shape, as the published
             Cityscapes models see their crops; None: pictures keep their size, or follow the scale.
+        temperature: log-odds of the probability are divided by it (`segdiff.inference.temperature`).
     Raises:
         ConfigError: a value outside those.
     """
@@ -46,6 +48,7 @@ class InferenceSettings:
     weights: str = "gaussian"
     threshold: float = 0.5
     grid: tuple[int, int] | None = None
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.grid is not None:
@@ -53,6 +56,7 @@ class InferenceSettings:
         weights_named(self.weights)
         window_starts(1, 1 if self.window is None else self.window, self.overlap)
         check_threshold(self.threshold)
+        check_temperature(self.temperature)
 
 
 def check_threshold(threshold: float) -> float:
@@ -107,6 +111,14 @@ class Predictor:
         self.identity = identity
         self._runner = WindowRunner(self.segmenter, self.device, self.precision)
 
+    def check(self, sampling: Sampling | None = None) -> None:
+        """Raise ConfigError where the model cannot sample so: found before any work. None: as it does by itself."""
+        self.segmenter.check(sampling or self.sampling)
+
+    def describe(self) -> dict[str, Any]:
+        """What determines its results, as plain values, for records."""
+        return {"model": self.identity, "sampling": asdict(self.sampling), "inference": asdict(self.inference)}
+
     def predict(
         self,
         array: Any,
@@ -114,6 +126,7 @@ class Predictor:
         seed: int = 0,
         sampling: Sampling | None = None,
         threshold: float | None = None,
+        temperature: float | None = None,
         batch_size: BatchSize = "auto",
         keep_chains: bool = False,
         mpp: float | None = None,
@@ -131,6 +144,7 @@ class Predictor:
             seed: of the noise; images differ in noise by what they show.
             sampling: instead of the predictor's.
             threshold: likewise; a probability above it is object.
+            temperature: likewise; of the probability, not of the chains.
             batch_size: entries (chains times windows) in one call of the network; "auto" begins with a guess
                 and halves it when an allocation fails. Changes memory and speed, not the result.
             keep_chains: also give every chain; memory grows with their number.
@@ -147,7 +161,8 @@ class Predictor:
             UserError: memory does not suffice for a single window.
         """
         sampling = sampling or self.sampling
-        self.segmenter.check(sampling)
+        self.check(sampling)
+        temperature = self.inference.temperature if temperature is None else check_temperature(temperature)
         threshold = self.inference.threshold if threshold is None else check_threshold(threshold)
         window, overlap = windows or (self.inference.window, self.inference.overlap)
 
@@ -182,7 +197,7 @@ class Predictor:
         probability, *others = blend.finish()
         several = statistics.count > 1
         return Prediction(
-            probability=probability,
+            probability=_tempered(probability, temperature),
             uncertainty=_square_root(others[0]) if several else None,
             threshold=threshold,
             sampling=sampling,
@@ -237,6 +252,15 @@ def _empty_blend(
     zeros = allocate or (lambda shape: np.zeros(shape, dtype=np.float32))
     shape = size if channels == 1 else (channels, *size)
     return Blend([zeros(shape) for _ in range(layers)], zeros(size))
+
+
+def _tempered(probability: Any, temperature: float) -> Any:
+    """In place, strip by strip, like `_square_root`."""
+    if temperature != 1.0:
+        for row in range(0, probability.shape[-2], STRIP):
+            rows = slice(row, row + STRIP)
+            probability[..., rows, :] = temper(probability[..., rows, :], temperature)
+    return probability
 
 
 def _square_root(variance: Any) -> Any:

@@ -1,6 +1,8 @@
 """Scores of arrays."""
 
 from segdiff.metrics.boundary import boundary_f, hausdorff_95, surface_dice
+from segdiff.metrics.calibration import brier, ece, ece_boundary, nll, reliability
+from segdiff.metrics.doubt import diversity, error_auroc
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.overlap import dice, iou, precision, recall
 from segdiff.metrics.published import fbound_published, wcov_published
@@ -12,12 +14,19 @@ __all__ = [
     "Scoring",
     "bootstrap_interval",
     "boundary_f",
+    "brier",
     "dice",
+    "diversity",
+    "ece",
+    "ece_boundary",
+    "error_auroc",
     "fbound_published",
     "hausdorff_95",
     "iou",
+    "nll",
     "precision",
     "recall",
+    "reliability",
     "surface_dice",
     "wcov_published",
 ]

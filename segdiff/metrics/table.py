@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from segdiff.errors import ConfigError
 from segdiff.metrics.boundary import boundary_f, hausdorff_95, surface_dice
+from segdiff.metrics.calibration import brier, ece, ece_boundary, nll
+from segdiff.metrics.doubt import diversity, error_auroc, margin_doubt
 from segdiff.metrics.overlap import dice, iou, precision, recall
 from segdiff.metrics.published import fbound_published, wcov_published
 
@@ -19,19 +22,23 @@ UNITS = ("px", "um")
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of a mask.
+    """A score of a mask, or of what a model says beside it.
 
     Attributes:
-        function: (pred, target, ...) to a float; nan where it has no value.
+        function: (pred, target, ...) to a float; nan where it has no value. Of a metric that `needs` something, that
+            takes the place of the mask; a function of doubts is given (doubt, wrong pixels), one of chains these alone.
         higher_is_better: what is good.
         tolerance: whether it takes `tolerance` and `spacing`.
         distance: whether it takes `spacing` and gives a length.
+        needs: "mask", or what only a model gives: "probability", "raw_probability" (before its temperature),
+            "margin" (doubt by the probability), "uncertainty" (doubt by the chains), "chains".
     """
 
     function: Callable[..., float]
     higher_is_better: bool = True
     tolerance: bool = False
     distance: bool = False
+    needs: str = "mask"
 
 
 METRICS = {
@@ -44,6 +51,15 @@ METRICS = {
     "hausdorff_95": Metric(hausdorff_95, higher_is_better=False, distance=True),
     "wcov_published": Metric(wcov_published),
     "fbound_published": Metric(fbound_published),
+    "ece": Metric(ece, higher_is_better=False, needs="probability"),
+    "ece_raw": Metric(ece, higher_is_better=False, needs="raw_probability"),
+    "ece_boundary": Metric(ece_boundary, higher_is_better=False, needs="probability"),
+    "ece_boundary_raw": Metric(ece_boundary, higher_is_better=False, needs="raw_probability"),
+    "brier": Metric(brier, higher_is_better=False, needs="probability"),
+    "nll": Metric(nll, higher_is_better=False, needs="probability"),
+    "error_auroc_margin": Metric(error_auroc, needs="margin"),
+    "error_auroc_chains": Metric(error_auroc, needs="uncertainty"),
+    "diversity": Metric(diversity, needs="chains"),
 }
 
 
@@ -90,15 +106,36 @@ class Scoring:
                 "(--mpp, or --option mpp=... of a folder)"
             )
 
-    def __call__(self, pred: ArrayLike, target: ArrayLike, mpp: float | None = None) -> dict[str, float]:
+    @property
+    def needs(self) -> set[str]:
+        """What the metrics need: see `Metric`."""
+        return {METRICS[name].needs for name in self.names}
+
+    def check_masks_only(self) -> None:
+        """Raise ConfigError where a metric needs more than masks."""
+        beyond = [name for name in self.names if METRICS[name].needs != "mask"]
+        if beyond:
+            raise ConfigError(f"{beyond[0]} needs a model, and cannot be had from masks: use segdiff evaluate")
+
+    def __call__(
+        self,
+        pred: ArrayLike,
+        target: ArrayLike,
+        mpp: float | None = None,
+        said: Mapping[str, ArrayLike | None] | None = None,
+    ) -> dict[str, float]:
         """The scores of a mask (H, W) by name.
 
-        mpp: micrometres per pixel, needed for the unit "um" only.
-
+        Args:
+            pred, target: binary (H, W).
+            mpp: micrometres per pixel, needed for the unit "um" only.
+            said: what the model says beside the mask: "probability", "raw_probability", "uncertainty" (H, W), "chains"
+                (K, H, W). A metric of what is None (one chain has no uncertainty) is nan.
         Raises:
-            ShapeError: the masks do not fit. ConfigError: as `check`.
+            ShapeError: the masks do not fit. ConfigError: as `check`, or `said` lacks what a metric needs.
         """
         self.check(mpp)
+        said = {} if said is None else said
         spacing = mpp if self.unit == "um" and mpp is not None else 1.0
         scores = {}
         for name in self.names:
@@ -108,13 +145,28 @@ class Scoring:
                 options["spacing"] = spacing
             if metric.tolerance:
                 options["tolerance"] = self.tolerance
-            scores[name] = float(metric.function(pred, target, **options))
+            source = "probability" if metric.needs == "margin" else metric.needs
+            if source == "mask":
+                scores[name] = float(metric.function(pred, target, **options))
+            elif source not in said:
+                raise ConfigError(f"{name} needs {source}, which was not given")
+            elif (given := said[source]) is None:
+                scores[name] = float("nan")
+            elif source == "chains":
+                scores[name] = float(metric.function(given))
+            elif metric.needs in ("margin", "uncertainty"):
+                wrong = (np.asarray(pred) != 0) != (np.asarray(target) != 0)
+                doubt = margin_doubt(given) if metric.needs == "margin" else given
+                scores[name] = float(metric.function(doubt, wrong))
+            else:
+                scores[name] = float(metric.function(given, target))
         return scores
 
 
-def parse_metrics(text: str) -> tuple[str, ...]:
-    """ "dice,iou" to names; "all" to all of them."""
-    return tuple(METRICS) if text == "all" else tuple(name.strip() for name in text.split(","))
+def parse_metrics(text: str, masks_only: bool = False) -> tuple[str, ...]:
+    """ "dice,iou" to names; "all" to all of them, or all that need nothing but masks."""
+    every = tuple(name for name, metric in METRICS.items() if metric.needs == "mask" or not masks_only)
+    return every if text == "all" else tuple(name.strip() for name in text.split(","))
 
 
 def parse_tolerance(text: str) -> tuple[float, str]:

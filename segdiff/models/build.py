@@ -4,61 +4,71 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from segdiff.diffusion.schedules import build_schedule
 from segdiff.errors import ConfigError
+from segdiff.models.denoising import DiffusionSegmenter, DiffusionSettings
+from segdiff.models.fast import FastConfig, FastSegDiff, direct_network
+from segdiff.models.plain import PlainSegmenter
 from segdiff.models.segdiff import SegDiff, SegDiffConfig
-from segdiff.models.segmenter import DiffusionSegmenter, Segmenter
+from segdiff.models.segmenter import Segmenter
+from segdiff.models.smp import SmpConfig, SmpNetwork
 from segdiff.settings import read_settings
 
 Builder = Callable[[Mapping[str, Any], Mapping[str, Any]], Segmenter]
-
-
-@dataclass(frozen=True)
-class DiffusionSettings:
-    """A choice of `conf/diffusion/`.
-
-    Args:
-        schedule, steps, signal_scale: see `segdiff.diffusion.schedules.build_schedule`.
-        prediction: what the network says: epsilon, x_0 or v.
-        rescale_times: the network is told t * 1000 / steps instead of t.
-        dice_weight: of a soft Dice loss on x_0 beside the mean squared error.
-    """
-
-    schedule: str = "linear"
-    steps: int = 100
-    signal_scale: float = 1.0
-    prediction: str = "epsilon"
-    rescale_times: bool = False
-    dice_weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.dice_weight < 0:
-            raise ConfigError(f"diffusion.dice_weight={self.dice_weight}: it must be 0 or more")
 
 
 def build_segdiff(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
     """The paper's network with a diffusion."""
     config = read_settings(SegDiffConfig, "model", model)
     settings = read_settings(DiffusionSettings, "diffusion", diffusion)
-    schedule = build_schedule(settings.schedule, settings.steps, settings.signal_scale)
-    with torch.device("meta"):  # counted before any of it takes memory
-        check_memory(SegDiff(config))
     return DiffusionSegmenter(
-        SegDiff(config),
-        schedule,
+        _checked(lambda: SegDiff(config)),
+        settings,
         image_channels=config.image_channels,
         mask_channels=config.mask_channels,
-        prediction=settings.prediction,
         learned_variance=config.learned_variance,
-        time_scale=1000 / schedule.steps if settings.rescale_times else 1.0,
-        dice_weight=settings.dice_weight,
     )
+
+
+def build_fast(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
+    """The fast network with a diffusion."""
+    config = read_settings(FastConfig, "model", model)
+    settings = read_settings(DiffusionSettings, "diffusion", diffusion)
+    return DiffusionSegmenter(
+        _checked(lambda: FastSegDiff(config)),
+        settings,
+        image_channels=config.image_channels,
+        mask_channels=config.mask_channels,
+    )
+
+
+def build_fast_direct(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
+    """G of the fast network with a direct head: the same settings, no diffusion."""
+    config = read_settings(FastConfig, "model", model)
+    return _plain(lambda: direct_network(config), config, diffusion)
+
+
+def build_smp(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
+    """A network of segmentation-models-pytorch."""
+    config = read_settings(SmpConfig, "model", model)
+    return _plain(lambda: SmpNetwork(config), config, diffusion)
+
+
+def _plain(build: Callable[[], nn.Module], config: FastConfig | SmpConfig, diffusion: Mapping[str, Any]) -> Segmenter:
+    settings = read_settings(DiffusionSettings, "diffusion", diffusion)
+    network = _checked(build)
+    return PlainSegmenter(network, settings, image_channels=config.image_channels, mask_channels=config.mask_channels)
+
+
+def _checked(build: Callable[[], nn.Module]) -> nn.Module:
+    """The network, its parameters counted before any of it takes memory."""
+    with torch.device("meta"):
+        check_memory(build())
+    return build()
 
 
 def check_memory(network: nn.Module) -> None:
@@ -74,7 +84,12 @@ def check_memory(network: nn.Module) -> None:
         )
 
 
-MODELS: dict[str, Builder] = {"segdiff": build_segdiff}
+MODELS: dict[str, Builder] = {
+    "segdiff": build_segdiff,
+    "fast": build_fast,
+    "fast_direct": build_fast_direct,
+    "smp": build_smp,
+}
 
 
 def build_segmenter(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:

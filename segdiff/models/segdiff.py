@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.models.rrdb import RRDBNet
+from segdiff.models.shapes import add_features, check_multiple, read_times
 from segdiff.models.unet import (
     AttentionBlock,
     Downsample,
@@ -148,7 +149,7 @@ class SegDiff(nn.Module):
         Raises:
             ShapeError: H or W is not a multiple of `size_multiple`.
         """
-        self._check_size(image)
+        check_multiple(image, self.size_multiple)
         return self.rrdb(image)
 
     def forward(
@@ -170,18 +171,13 @@ class SegDiff(nn.Module):
         Raises:
             ShapeError: sizes that do not go together, or an H or W that is not a multiple of `size_multiple`.
         """
-        self._check_size(x_t)
+        check_multiple(x_t, self.size_multiple)
         if len(x_t) % len(features) or x_t.shape[2:] != features.shape[2:]:
             raise ShapeError(f"x_t {tuple(x_t.shape)} does not go with features {tuple(features.shape)}")
-        if isinstance(t, (int, float)):  # made on the device: copying a number there would wait for it
-            times = torch.full((1,), float(t), device=x_t.device)
-        else:
-            times = torch.as_tensor(t, device=x_t.device).reshape(-1)
-        if len(times) not in (1, len(x_t)):
-            raise ShapeError(f"{len(times)} times for {len(x_t)} entries: give one, or one for each")
+        times = read_times(t, x_t)
         time = self.time_embed(timestep_embedding(times, self.config.channels))
         h = self.input_blocks[0](x_t, time)
-        h = (h.unflatten(0, (-1, len(features))) + features).flatten(0, 1)
+        h = add_features(h, features)
         skips = [h]
         for stage in self.input_blocks[1:]:
             h = stage(h, time)
@@ -190,12 +186,3 @@ class SegDiff(nn.Module):
         for stage in self.output_blocks:
             h = stage(torch.cat((h, skips.pop()), 1), time)
         return self.out(h)
-
-    def _check_size(self, x: Tensor) -> None:
-        height, width = x.shape[-2:]
-        multiple = self.size_multiple
-        if height % multiple or width % multiple:
-            raise ShapeError(
-                f"{height} x {width}: this U-Net needs multiples of {multiple}: "
-                f"pad to {height + -height % multiple} x {width + -width % multiple}"
-            )

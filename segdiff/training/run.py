@@ -43,6 +43,7 @@ from segdiff.workflows.record import versions
 from segdiff.workflows.scoring import mean_of
 
 GROUPS = ("dataset", "model", "diffusion", "augmentation", "optimizer", "trainer", "sampling", "inference")
+CALIBRATION = {"ece_raw": "ECE", "ece": "calibrated"}
 TRACKING: dict[str, Any] = {"local": {}}  # where a configuration says nothing
 
 
@@ -194,6 +195,11 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
             "the same command with resume=auto goes on"
         )
     elif settings.final_evaluation and validation is not None:
+        if settings.calibrate:
+            best = validation.calibrated(best)
+            save_artifact(best, folder / "model")
+            fitted = best.inference
+            say(f"temperature {fitted['temperature']:g}, threshold {fitted['threshold']:g}: fitted, in the model")
         scores = validation.final(load_artifact(folder / "model"), state.step)
         write_json(folder / "validation.json", scores)
         result.update({name: mean_of(scores, name) for name in ("dice", "iou")})
@@ -202,7 +208,9 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
                 "every validation mask is blank (all background or all object): the training was too short, or the "
                 f"network has collapsed; {ADVICE}"
             )
-        say(f"validation with {sampling.chains} chain(s): Dice {result['dice']:.4f}, IoU {result['iou']:.4f}")
+        calibration = ", ".join(f"{what} {mean_of(scores, name):.4f}" for name, what in CALIBRATION.items())
+        said = f"validation with {sampling.chains} chain(s): Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"
+        say(f"{said}, {calibration}")
     scored: dict[str, float] = {name: result[name] for name in ("dice", "iou") if name in result}
     tracking.finish(scored, folder / "model" if trainer.finished else None)
     say(f"model: {result['model']}")

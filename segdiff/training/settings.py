@@ -62,6 +62,7 @@ class TrainerSettings:
         validation_images: validate on the first so many images of the split only; null for all.
         validation: sampling of these validations; the last one uses the model's own.
         final_evaluation: score the best weights with the model's own sampling at the end.
+        calibrate: fit temperature and threshold on the validation images at the end; they are stored in the model.
         panels: pictures of so many validation images.
         threads: of the processor; null leaves PyTorch's choice.
     """
@@ -80,6 +81,7 @@ class TrainerSettings:
     validation_images: int | None = None
     validation: Sampling = field(default_factory=lambda: Sampling("ddim", steps=5, chains=2, clip=True))
     final_evaluation: bool = True
+    calibrate: bool = True
     panels: int = 4
     threads: int | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ from segdiff.models.segmenter import Segmenter
 from segdiff.training.panels import draw_panels
 from segdiff.training.settings import TrainerSettings
 from segdiff.training.tracking import Tracking
+from segdiff.workflows.calibrate import Calibration
 from segdiff.workflows.evaluate import evaluate
 from segdiff.workflows.load import predictor_of
 from segdiff.workflows.scoring import mean_of
+
+ALSO = ("ece_raw", "ece", "brier", "diversity")  # what the last validation scores, too
 
 
 @dataclass
@@ -54,6 +57,22 @@ class Validation:
         """With the model's own sampling, over all images; gives what `segdiff evaluate` writes."""
         return self._score(artifact, None, "final.png", step, during=False)
 
+    def calibrated(self, artifact: Artifact) -> Artifact:
+        """The artifact with temperature and threshold fitted to all validation images."""
+        found = Calibration()
+        evaluate(
+            predictor_of(artifact, device=str(self.device), precision=self.settings.precision),
+            self.dataset,
+            self.protocol,
+            seed=self.seed,
+            scoring=Scoring(),
+            temperature=1.0,
+            watch=lambda sample, said: found.add(said.probability, sample.mask),
+        )
+        temperature = found.temperature()
+        fitted = {"temperature": temperature, "threshold": found.threshold(temperature)}
+        return replace(artifact, inference={**artifact.inference, **fitted})
+
     def _score(self, artifact: Artifact, limit: int | None, panel: str, step: int, *, during: bool) -> dict[str, Any]:
         kept: list[tuple[Sample, Prediction]] = []
         blank: list[bool] = []
@@ -71,7 +90,7 @@ class Validation:
             self.protocol,
             seed=self.seed,
             sampling=self.settings.validation if during else None,
-            scoring=Scoring() if during else None,
+            scoring=Scoring() if during else Scoring((*self.protocol.metrics, *ALSO)),
             limit=limit,
             watch=keep,
         )

@@ -13,6 +13,7 @@ from segdiff.errors import ConfigError
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import BatchSize
+from segdiff.inference.temperature import temper
 from segdiff.metrics.table import Scoring
 from segdiff.workflows.parts import Part
 from segdiff.workflows.record import describe
@@ -32,6 +33,7 @@ def evaluate(
     *,
     scoring: Scoring | None = None,
     threshold: float | None = None,
+    temperature: float | None = None,
     batch_size: BatchSize = "auto",
     limit: int | None = None,
     part: Part | None = None,
@@ -45,7 +47,7 @@ def evaluate(
         scoring: which metrics; None: those of the protocol.
         seed: as `Predictor.predict`, like the next three.
         sampling: None: the model's own.
-        threshold: None: the model's own.
+        threshold, temperature: None: the model's own.
         batch_size: "auto" or a number.
         limit: only the first images of the data set; None for all.
         part: a share of these; `segdiff.workflows.join.join` makes one of all parts.
@@ -70,12 +72,12 @@ def evaluate(
     n = len(chosen)
     if n == 0:
         raise ConfigError(f"the split {dataset.split} of {dataset.kind} holds no image")
-    sampling = sampling or predictor.sampling
-    predictor.segmenter.check(sampling)
-    threshold = predictor.inference.threshold if threshold is None else threshold
+    predictor.check(sampling)
     scoring = scoring or Scoring(protocol.metrics)
     scoring.check(dataset.mpp)
     windows = _windows(predictor, protocol)
+
+    used = predictor.inference.temperature if temperature is None else temperature
 
     rows = []
     for number, index in enumerate(chosen):
@@ -94,16 +96,26 @@ def evaluate(
             seed=seed,
             sampling=sampling,
             threshold=threshold,
+            temperature=temperature,
             batch_size=batch_size,
             mpp=_mpp(predictor, dataset, protocol, sample),
             windows=windows,
             grid=protocol.grid,
             progress=report,
+            keep_chains="chains" in scoring.needs,
         )
-        scores = score(prediction.mask, shown.mask, scoring, protocol.mpp(dataset.mpp, sample.image.shape[0]))
+        seconds = time.perf_counter() - began
+        said = {
+            "probability": prediction.probability,
+            "raw_probability": temper(prediction.probability, 1 / used),
+            "uncertainty": prediction.uncertainty,
+            "chains": prediction.chains,
+        }
+        mpp = protocol.mpp(dataset.mpp, sample.image.shape[0])
+        scores = score(prediction.mask, shown.mask, scoring, mpp, said)
         if watch is not None:
             watch(shown, prediction)
-        rows.append({"name": name, **scores, "seconds": round(time.perf_counter() - began, 3)})
+        rows.append({"name": name, **scores, "seconds": round(seconds, 3)})
         report(1)
     summary = summarise(rows, scoring)
     images = summary.pop("per_image")  # last, being long
@@ -113,7 +125,7 @@ def evaluate(
         "dataset": dataset.kind,
         "split": dataset.split,
         "part": None if part.count == 1 else str(part),
-        **describe(predictor, sampling, threshold, seed),
+        **describe(predictor, sampling, threshold, seed, temperature),
         "windows": {"window": windows[0], "overlap": windows[1]},
         "per_image": images,
     }

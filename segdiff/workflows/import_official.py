@@ -17,9 +17,9 @@ from segdiff.data.protocols import get_protocol
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, DataError, MissingError
 from segdiff.models.build import build_segmenter
+from segdiff.models.denoising import DiffusionSegmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.official import config_from_official, load_official
-from segdiff.models.segmenter import DiffusionSegmenter
 from segdiff.settings import read_settings
 
 PRESETS = ("monuseg", "vaihingen", "cityscapes")

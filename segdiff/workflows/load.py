@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,35 @@ from typing import Any
 from segdiff.artifacts.folder import Artifact
 from segdiff.artifacts.hub import from_pretrained
 from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ConfigError
+from segdiff.inference.ensemble import Ensemble
 from segdiff.inference.predictor import InferenceSettings, Predictor
 from segdiff.settings import read_settings
 
 
-def load_predictor(name: str | Path, device: str = "auto", precision: str = "auto") -> Predictor:
+def load_predictor(
+    name: str | Path | Sequence[str | Path], device: str = "auto", precision: str = "auto", **changes: Any
+) -> Predictor:
     """Load a trained model, ready to predict: `segdiff.load` is this.
 
     Args:
-        name: the model's folder, or "owner/name" on the Hugging Face hub (`segdiff.artifacts.hub`).
+        name: the model's folder, or "owner/name" on the Hugging Face hub (`segdiff.artifacts.hub`); several make an
+            ensemble (`segdiff.inference.ensemble`).
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
+        changes: chains, steps, sampler, views: instead of the model's own (`change_sampling`).
     Raises:
         MissingError, ArtifactError: no such model, or one that is refused.
         ConfigError: a device or precision that this machine does not have.
     """
-    return predictor_of(from_pretrained(name), device, precision)
+    names = [name] if isinstance(name, (str, Path)) else list(name)
+    if len({str(one) for one in names}) < len(names):
+        raise ConfigError("a model is given twice: an ensemble of one and the same is no ensemble")
+    members = [predictor_of(from_pretrained(one), device, precision) for one in names]
+    for member in members:
+        member.sampling = change_sampling(member.sampling, **changes)
+        member.check()
+    return members[0] if len(members) == 1 else Ensemble(members)
 
 
 def predictor_of(artifact: Artifact, device: str = "auto", precision: str = "auto") -> Predictor:
@@ -42,7 +56,11 @@ def predictor_of(artifact: Artifact, device: str = "auto", precision: str = "aut
 
 
 def change_sampling(
-    sampling: Sampling, chains: int | None = None, steps: int | None = None, sampler: str | None = None
+    sampling: Sampling,
+    chains: int | None = None,
+    steps: int | None = None,
+    sampler: str | None = None,
+    views: int | None = None,
 ) -> Sampling:
     """`sampling` with what is given; None leaves it as it is.
 
@@ -51,7 +69,7 @@ def change_sampling(
     Raises:
         ConfigError: a value that `Sampling` refuses.
     """
-    changes: dict[str, Any] = {"chains": chains, "steps": steps, "sampler": sampler}
+    changes: dict[str, Any] = {"chains": chains, "steps": steps, "sampler": sampler, "views": views}
     changes = {name: value for name, value in changes.items() if value is not None}
     if steps is not None:
         changes["times"] = None

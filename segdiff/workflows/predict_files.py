@@ -69,6 +69,7 @@ def predict_files(
     seed: int = 0,
     sampling: Sampling | None = None,
     threshold: float | None = None,
+    temperature: float | None = None,
     batch_size: BatchSize = "auto",
     mpp: float | None = None,
     scale: float | None = None,
@@ -88,7 +89,7 @@ def predict_files(
         part: predict a share of the images only; its record is prediction_2of4.json, say.
         seed: as `Predictor.predict`, like the next five.
         sampling: None: the model's own.
-        threshold: None: the model's own.
+        threshold, temperature: None: the model's own.
         batch_size: "auto" or a number.
         mpp: micrometres per pixel of the images.
         scale: instead of mpp.
@@ -106,11 +107,10 @@ def predict_files(
         raise ConfigError(f"{folder} is a file: choose another output folder")
     inputs, found = found, part.of(found)  # all parts write into one folder
     predictor.scale_factor(mpp, scale)  # contradictions are found before any work
-    sampling = sampling or predictor.sampling
-    predictor.segmenter.check(sampling)
+    predictor.check(sampling)
     threshold = predictor.inference.threshold if threshold is None else threshold
     settings = {
-        **describe(predictor, sampling, threshold, seed),
+        **describe(predictor, sampling, threshold, seed, temperature),
         "mpp": mpp,
         "scale": scale,
         "command": list(command) if command is not None else None,
@@ -128,6 +128,7 @@ def predict_files(
             seed=seed,
             sampling=sampling,
             threshold=threshold,
+            temperature=temperature,
             batch_size=batch_size,
             mpp=mpp,
             scale=scale,

@@ -19,7 +19,7 @@ from segdiff.settings import differences
 
 FORMAT_VERSION = 1
 # What decides the masks; where and how fast they were made does not.
-DECIDING = ("model", "sampling", "inference", "seed", "precision", "mpp", "scale")
+DECIDING = ("model", "members", "sampling", "inference", "seed", "precision", "mpp", "scale")
 PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile", "albumentations", "hydra-core", "monai")
 
 
@@ -34,13 +34,25 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(predictor: Predictor, sampling: Sampling, threshold: float, seed: int) -> dict[str, Any]:
-    """What determines a result, as plain values: model, sampling, windows, seed, device, precision, ..."""
+def describe(
+    predictor: Predictor,
+    sampling: Sampling | None,
+    threshold: float | None,
+    seed: int,
+    temperature: float | None = None,
+) -> dict[str, Any]:
+    """What determines a result, as plain values: model, sampling, windows, seed, device, precision, ...
+
+    What is None is the predictor's own.
+    """
+    described = predictor.describe()
+    if sampling is not None:
+        described["sampling"] = asdict(sampling)
+    given = {"threshold": threshold, "temperature": temperature}
+    described["inference"] |= {name: value for name, value in given.items() if value is not None}
     return {
-        "model": predictor.identity,
-        "sampling": asdict(sampling),
-        "inference": {**asdict(predictor.inference), "threshold": threshold},
-        "threshold": threshold,
+        **described,
+        "threshold": described["inference"]["threshold"],
         "seed": seed,
         "device": str(predictor.device),
         "precision": predictor.precision,

@@ -21,7 +21,11 @@ FORMAT_VERSION = 2  # of the JSON files; 1 had Dice and IoU alone
 
 
 def score(
-    mask: NDArray[np.bool_], truth: NDArray[np.uint8], scoring: Scoring, mpp: float | None = None
+    mask: NDArray[np.bool_],
+    truth: NDArray[np.uint8],
+    scoring: Scoring,
+    mpp: float | None = None,
+    said: Mapping[str, NDArray[Any] | None] | None = None,
 ) -> dict[str, Any]:
     """The scores of one mask.
 
@@ -30,6 +34,7 @@ def score(
         truth: uint8 (R, M, H, W) of 0 and 1, R raters.
         scoring: which metrics.
         mpp: micrometres per pixel, for lengths in micrometres.
+        said: what the model says beside the mask (see `Scoring`), (H, W), or (..., M, H, W) for several channels.
     Returns:
         Each metric by its name, the mean over raters and channels, None where it has no value; and "empty" (mask and
         truth are empty everywhere).
@@ -40,7 +45,18 @@ def score(
     if channels.shape != truth.shape[1:]:
         shapes = f"the mask has {channels.shape}, the truth {truth.shape[1:]}"
         raise ShapeError(f"(channels, rows, columns) must be the same: {shapes}")
-    found = [scoring(one, other, mpp) for rater in truth for one, other in zip(channels, rater, strict=True)]
+    beside = [
+        {
+            name: None if array is None else array if mask.ndim == 2 else array[..., m, :, :]
+            for name, array in (said or {}).items()
+        }
+        for m in range(len(channels))
+    ]
+    found = [
+        scoring(channels[m], rater[m], mpp, beside[m] if said is not None else None)
+        for rater in truth
+        for m in range(len(channels))
+    ]
     means = {name: float(np.mean([scores[name] for scores in found])) for name in scoring.names}
     values = {name: value if math.isfinite(value) else None for name, value in means.items()}
     return {**values, "empty": not (mask.any() or truth.any())}

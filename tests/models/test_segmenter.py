@@ -8,7 +8,7 @@ from segdiff.diffusion.noise import NoiseField, TrainingDraw
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.models.build import MODELS, build_segmenter
-from segdiff.models.segmenter import soft_dice_loss
+from segdiff.models.losses import soft_dice_loss
 from segdiff.models.views import dihedral, undo_dihedral
 
 

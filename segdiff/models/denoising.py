@@ -1,0 +1,301 @@
+"""A denoiser with its diffusion: how it is trained, and how its chains are run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segdiff.diffusion import objectives, samplers
+from segdiff.diffusion.noise import TrainingDraw
+from segdiff.diffusion.process import read_table
+from segdiff.diffusion.sampling import Sampling
+from segdiff.diffusion.schedules import build_schedule
+from segdiff.errors import ConfigError
+from segdiff.models import losses
+from segdiff.models.segmenter import Denoiser, NoiseMaps, Segmenter
+from segdiff.models.views import dihedral, undo_dihedral
+
+# Purposes of the numbers of a training draw; those of the d-th noise of an image begin at d * PURPOSES.
+DRAW_TIME, DRAW_NOISE, DRAW_SCALE, DRAW_SELF, DRAW_RECYCLE, DRAW_EARLIER, DRAW_EARLIER_NOISE = range(7)
+PURPOSES = 16
+GROUP_SIZE = 16
+CONDITIONS = ("time", "log_snr")
+MOST_DRAWS = 64
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """A choice of `conf/diffusion/`.
+
+    Args:
+        schedule, steps, signal_scale: see `segdiff.diffusion.schedules.build_schedule`.
+        training_scales: (lowest, highest) signal scale of training, log-uniform for each sample; null: signal_scale.
+        prediction: what the network says: epsilon, x_0, v, velocity (of flow matching) or logits (log-odds of x_0).
+        condition: the network is told the index of the time, or the log of the signal-to-noise ratio.
+        rescale_times: it is told t * 1000 / steps instead of t.
+        weighting: of the squared error on the scale of x_0: uniform (as the prediction has it), min_snr or
+            snr_plus_1.
+        mse_weight, cross_entropy_weight, dice_weight: of the terms of the loss; cross-entropy needs logits.
+        noise_draws: noisy masks that are trained on for each image, at one encoding.
+        self_conditioning: share of samples that are shown their own first guess of x_0 (Chen et al. 2023,
+            arXiv:2208.04202); above 0, sampling shows each step the last x_0.
+        recycling: share of samples whose x_t is made of the network's own x_0 at an earlier time of the chain (Fu et
+            al. 2023, arXiv:2308.16355).
+    Raises:
+        ConfigError: a value that cannot be, or that does not go with another.
+    """
+
+    schedule: str = "linear"
+    steps: int = 100
+    signal_scale: float = 1.0
+    training_scales: tuple[float, ...] | None = None
+    prediction: str = "epsilon"
+    condition: str = "time"
+    rescale_times: bool = False
+    weighting: str = "uniform"
+    mse_weight: float = 1.0
+    cross_entropy_weight: float = 0.0
+    dice_weight: float = 0.0
+    noise_draws: int = 1
+    self_conditioning: float = 0.0
+    recycling: float = 0.0
+
+    def __post_init__(self) -> None:
+        objectives.check_prediction(self.prediction)
+        for name, known in (("condition", CONDITIONS), ("weighting", objectives.WEIGHTINGS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"diffusion.{name}={getattr(self, name)} is not known; known: {', '.join(known)}")
+        weights = {name: getattr(self, name) for name in ("mse_weight", "cross_entropy_weight", "dice_weight")}
+        for name, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ConfigError(f"diffusion.{name}={weight}: it must be 0 or more")
+        if not any(weights.values()):
+            raise ConfigError(f"diffusion: one of {', '.join(weights)} must be above 0")
+        if self.cross_entropy_weight and self.prediction != "logits":
+            raise ConfigError(
+                f"diffusion.cross_entropy_weight={self.cross_entropy_weight} needs diffusion.prediction=logits, "
+                f"not {self.prediction}"
+            )
+        for name in ("self_conditioning", "recycling"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"diffusion.{name}={getattr(self, name)}: a share between 0 and 1 is needed")
+        if not 1 <= self.noise_draws <= MOST_DRAWS:
+            raise ConfigError(f"diffusion.noise_draws={self.noise_draws}: 1 to {MOST_DRAWS} is possible")
+        if self.training_scales is not None:
+            scales = tuple(self.training_scales)
+            object.__setattr__(self, "training_scales", scales)
+            if len(scales) != 2 or not 0 < scales[0] <= scales[1] < float("inf"):
+                raise ConfigError(f"diffusion.training_scales={list(scales)}: [lowest, highest], above 0, is needed")
+            if self.condition != "log_snr":
+                raise ConfigError("diffusion.training_scales needs diffusion.condition=log_snr: the network is told it")
+
+
+class DiffusionSegmenter(Segmenter):
+    """A denoiser with its diffusion.
+
+    Args:
+        network: see `Denoiser`.
+        settings: of the diffusion.
+        learned_variance: the network predicts the variance, too.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: DiffusionSettings,
+        *,
+        image_channels: int,
+        mask_channels: int,
+        learned_variance: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.schedule = build_schedule(settings.schedule, settings.steps, settings.signal_scale)
+        self.image_channels, self.mask_channels = image_channels, mask_channels
+        self.prediction = settings.prediction
+        self.learned_variance = learned_variance
+        if learned_variance and (settings.training_scales or settings.prediction == "logits"):
+            raise ConfigError("model.learned_variance goes with neither training_scales nor prediction=logits")
+        self._unscaled = build_schedule(settings.schedule, settings.steps)
+
+    @property
+    def size_multiple(self) -> int:  # type: ignore[override]
+        """Height and width must be multiples of this."""
+        return self._denoiser.size_multiple
+
+    @property
+    def _denoiser(self) -> Denoiser:
+        """The network by what it can do, for the type checker: it is a module and a `Denoiser`."""
+        return cast(Denoiser, self.network)
+
+    def loss(self, image: Tensor, mask: Tensor, draw: TrainingDraw) -> dict[str, Tensor]:
+        """The weighted terms of the settings, with the variational one of a learned variance.
+
+        Source: Ho et al. 2020, eq. 14; Nichol and Dhariwal 2021, eq. 16.
+        """
+        settings = self.settings
+        features = self._denoiser.encode(image)
+        truth = mask.repeat(settings.noise_draws, 1, 1, 1)
+        t = self._per_draw(lambda base: draw.integers(settings.steps, base + DRAW_TIME))
+        epsilon = self._noise(draw, DRAW_NOISE, mask)
+        schedule = self._schedules(draw)
+        alpha, sigma = (read_table(table, t, mask) for table in schedule)
+        start = truth if not settings.recycling else self._recycled(truth, t, schedule, features, draw)
+        x_t = alpha * start + sigma * epsilon
+        told = self._told(t, schedule).to(mask.device)
+        previous = None
+        if settings.self_conditioning:
+            coins = self._coins(draw, DRAW_SELF, settings.self_conditioning, mask)
+            with torch.no_grad():
+                guess = self._denoiser(x_t, told, features, torch.zeros_like(x_t)).float()
+                x_0, _ = objectives.to_x_0_and_epsilon(guess, x_t, alpha, sigma, self.prediction)
+            previous = x_0.clamp(-1, 1) * coins
+        said = self._denoiser(x_t, told, features, previous).float()
+        output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
+        terms: dict[str, Tensor] = {}
+        if settings.mse_weight:
+            target = objectives.target_of(truth, epsilon, alpha, sigma, self.prediction)
+            seen = torch.tanh(output / 2) if self.prediction == "logits" else output
+            factor = objectives.loss_weight(settings.weighting, self.prediction, alpha, sigma)
+            terms["mse"] = objectives.mean_squared_error(seen, target) * factor
+        if spread is not None:
+            x_0, _ = objectives.to_x_0_and_epsilon(output.detach(), x_t, alpha, sigma, self.prediction)
+            terms["variational"] = objectives.variational_term(truth, x_t, x_0, (spread + 1) / 2, t, self.schedule)
+        if settings.cross_entropy_weight:
+            factor = objectives.loss_weight(settings.weighting, "x_0", alpha, sigma)
+            terms["cross_entropy"] = losses.cross_entropy(output, truth) * factor
+        if settings.dice_weight:
+            x_0, _ = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)
+            terms["dice"] = losses.soft_dice_loss(x_0, truth)
+        return losses.total(terms, weights_of(settings))
+
+    def _per_draw(self, read: Any) -> Tensor:
+        """(draws * N,), draw-major: what `read(base)` gives for each noise draw's purposes."""
+        draws = [read(PURPOSES * d) for d in range(self.settings.noise_draws)]
+        return torch.from_numpy(np.concatenate(draws))
+
+    def _noise(self, draw: TrainingDraw, purpose: int, mask: Tensor) -> Tensor:
+        return self._per_draw(lambda base: draw.normal(mask.shape[1:], base + purpose)).to(mask.device)
+
+    def _coins(self, draw: TrainingDraw, purpose: int, share: float, mask: Tensor) -> Tensor:
+        """(draws * N, 1, 1, 1): 1 for that share of samples, else 0."""
+        coins = self._per_draw(lambda base: draw.uniform(base + purpose)) < share
+        return coins.to(mask.device, mask.dtype).view(-1, 1, 1, 1)
+
+    def _schedules(self, draw: TrainingDraw) -> tuple[Tensor, Tensor]:
+        """alpha and sigma over all times, float64: (1, T), or (draws * N, T) where each sample has its own scale."""
+        scales = self.settings.training_scales
+        if scales is None:
+            return torch.from_numpy(self.schedule.alpha)[None], torch.from_numpy(self.schedule.sigma)[None]
+        low, high = scales
+        uniform = self._per_draw(lambda base: draw.uniform(base + DRAW_SCALE))
+        signal = (low * (high / low) ** uniform)[:, None] * torch.from_numpy(self._unscaled.alpha)[None]
+        noise = torch.from_numpy(self._unscaled.sigma)[None]
+        norm = torch.sqrt(signal**2 + noise**2)
+        return signal / norm, noise / norm
+
+    def _recycled(
+        self, truth: Tensor, t: Tensor, schedule: tuple[Tensor, Tensor], features: Any, draw: TrainingDraw
+    ) -> Tensor:
+        """The truth, or for a share of the samples the network's own x_0 at an earlier time of the chain."""
+        share = self._per_draw(lambda base: draw.uniform(base + DRAW_EARLIER))
+        earlier = t + 1 + (share * (self.settings.steps - 1 - t)).long()
+        earlier = earlier.clamp(max=self.settings.steps - 1)
+        alpha, sigma = (read_table(table, earlier, truth) for table in schedule)
+        with torch.no_grad():
+            n = len(truth) // self.settings.noise_draws
+            x = alpha * truth + sigma * self._noise(draw, DRAW_EARLIER_NOISE, truth[:n])
+            said = self._denoiser(x, self._told(earlier, schedule).to(truth.device), features, None).float()
+            output = said.chunk(2, 1)[0] if self.learned_variance else said
+            x_0, _ = objectives.to_x_0_and_epsilon(output, x, alpha, sigma, self.prediction)
+        coins = self._coins(draw, DRAW_RECYCLE, self.settings.recycling, truth)
+        return torch.where(coins > 0, x_0.clamp(-1, 1), truth)
+
+    def _told(self, t: Tensor, schedule: tuple[Tensor, Tensor]) -> Tensor:
+        """What the network is told of times (B,): float32 (B,) or, of plain indices, int64."""
+        if self.settings.condition == "log_snr":
+            alpha, sigma = (read_table(table, t, t.double()) for table in schedule)
+            return objectives.log_snr(alpha, sigma).float()
+        return t * (1000 / self.settings.steps) if self.settings.rescale_times else t
+
+    def check(self, sampling: Sampling) -> None:
+        """ConfigError for times that the schedule has not, or a variance that the network does not predict."""
+        sampling.visited(self.schedule.steps)
+        if sampling.sampler == "ddpm" and sampling.variance == "learned" and not self.learned_variance:
+            raise ConfigError("sampling.variance=learned: this model predicts no variance; use large or small")
+
+    @torch.no_grad()
+    def sample(
+        self, image: Tensor, noise: NoiseMaps, sampling: Sampling, group_size: int | None = None
+    ) -> Iterator[Tensor]:
+        """See `Segmenter.sample`. G runs once for each view, before the first group."""
+        times = sampling.visited(self.schedule.steps)
+        views = min(sampling.views, sampling.chains)
+        features = [self._denoiser.encode(dihedral(image, view)) for view in range(views)]
+        together = max(1, (group_size or GROUP_SIZE) // len(image))
+        # Chains of different views see different features: a group holds whole rounds of views, each run by itself.
+        together = views * max(1, together // views)
+        for first in range(0, sampling.chains, together):
+            chains = range(first, min(first + together, sampling.chains))
+            found: dict[int, Tensor] = {}
+            for view in range(min(views, len(chains))):
+                same = chains[view::views]
+                x_0 = self._run(same, view, features[view], noise, sampling, times, image)
+                found.update(zip(same, undo_dihedral(x_0, view).unflatten(0, (len(same), len(image))), strict=True))
+            yield (torch.stack([found[chain] for chain in chains]) + 1) / 2
+
+    def _run(
+        self,
+        chains: range,
+        view: int,
+        features: Any,
+        noise: NoiseMaps,
+        sampling: Sampling,
+        times: list[int],
+        image: Tensor,
+    ) -> Tensor:
+        """The x_0 of a group of chains that share a view, in that view: (K * N, M, H, W)."""
+        draws = len(times) if sampling.draws_noise else 1
+        # All noise of the group in one block, moved at once: a step waits for nothing from the host.
+        shape = (draws, len(chains), len(image), self.mask_channels, *image.shape[2:])
+        host = torch.empty(shape, pin_memory=image.device.type == "cuda")
+        for k, chain in enumerate(chains):
+            for draw in range(draws):
+                host[draw, k] = noise(chain, draw)
+        maps = dihedral(host.to(image.device, non_blocking=True).flatten(1, 2), view)
+
+        def denoise(x_t: Tensor, t: int, previous: Tensor | None) -> samplers.Denoised:
+            shown = previous if self.settings.self_conditioning else None
+            said = self._denoiser(x_t, self._number(t), features, shown).float()
+            output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
+            alpha, sigma = float(self.schedule.alpha[t]), float(self.schedule.sigma[t])
+            x_0, epsilon = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)
+            return samplers.Denoised(x_0, epsilon, None if spread is None else (spread + 1) / 2)
+
+        return sampler_of(sampling)(
+            denoise, maps[0], self.schedule, times, noise=lambda k: maps[k + 1], clip=sampling.clip
+        )
+
+    def _number(self, t: int) -> float:
+        """What the network is told of one time."""
+        if self.settings.condition == "log_snr":
+            return objectives.log_snr_at(self.schedule, t)
+        return t * (1000 / self.settings.steps) if self.settings.rescale_times else t
+
+
+def weights_of(settings: DiffusionSettings) -> dict[str, float]:
+    """The weights of the terms of a loss by their names."""
+    return {"mse": settings.mse_weight, "cross_entropy": settings.cross_entropy_weight, "dice": settings.dice_weight}
+
+
+def sampler_of(sampling: Sampling) -> Any:
+    """The sampler that the settings name, with its own settings."""
+    options: dict[str, dict[str, Any]] = {"ddpm": {"variance": sampling.variance}, "ddim": {"eta": sampling.eta}}
+    return partial(samplers.SAMPLERS[sampling.sampler], **options.get(sampling.sampler, {}))
