@@ -24,6 +24,7 @@ from segdiff.settings import read_settings
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
+EXPORTS = "onnx"  # a folder of files for other runtimes (`segdiff.artifacts.exports`)
 KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "training")
 INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature")
 MAY_LACK = ("training", "grid", "temperature")  # what older files do not have
@@ -68,7 +69,7 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if folder.is_file() or not there <= {WEIGHTS, CONFIG, CARD}:
+    if folder.is_file() or not there <= {WEIGHTS, CONFIG, CARD, EXPORTS}:
         raise ArtifactError(f"{folder} exists and holds other things than a model: choose another name")
     new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:

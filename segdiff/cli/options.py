@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# As segdiff.diffusion.sampling and segdiff.models.device know them (a test compares): importing them for a
-# help text would import torch.
+# As segdiff.diffusion.sampling, segdiff.models.device and segdiff.models.export know them (a test compares):
+# importing them for a help text would import torch.
 SAMPLERS = ("ddpm", "ddim", "dpmpp_2m", "heun", "mean")
-PRECISIONS = ("auto", "bf16", "float32")
+PRECISIONS = ("auto", "bf16", "bfloat16", "float32")
+RUNTIMES = ("torch", "onnx", "openvino")
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,6 +95,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
     machine.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the network (default: auto)")
     machine.add_argument(
+        "--runtime", choices=RUNTIMES, default="torch", help="what runs the network; others than torch: segdiff export"
+    )
+    machine.add_argument(
         "--batch-size",
         type=batch_size,
         default="auto",
@@ -123,7 +127,7 @@ def predictor_from(args: argparse.Namespace) -> Predictor:
     from segdiff.workflows.load import load_predictor
 
     changes = {name: getattr(args, name) for name in ("chains", "steps", "sampler", "views")}
-    return load_predictor(args.model, device_from(args), args.precision, **changes)
+    return load_predictor(args.model, device_from(args), args.precision, args.runtime, **changes)
 
 
 def device_from(args: argparse.Namespace) -> str:

@@ -40,6 +40,7 @@ class Ensemble(Predictor):
                     raise ConfigError(f"{first.identity} has {name} {mine}, {member.identity} {theirs}")
         self.members = list(members)
         self.device, self.precision, self.segmenter = first.device, first.precision, first.segmenter
+        self.runtime = first.runtime
         self.normalisation, self.sampling = first.normalisation, first.sampling
         threshold = float(np.mean([member.inference.threshold for member in members]))
         self.inference = replace(first.inference, threshold=threshold, temperature=1.0)

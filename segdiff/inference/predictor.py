@@ -85,6 +85,7 @@ class Predictor:
         identity: "name@hash", for records.
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto", "bf16" or "float32".
+        runtime: what runs the segmenter's network, for records.
     Raises:
         ConfigError: a device or precision that this machine does not have.
     """
@@ -99,8 +100,10 @@ class Predictor:
         identity: str = "unnamed",
         device: str = "auto",
         precision: str = "auto",
+        runtime: str = "torch",
     ) -> None:
         self.device = pick_device(device)
+        self.runtime = runtime
         self.precision = resolve_precision(self.device, precision)
         # Convolutions over channels-last weights are the faster ones on GPUs and CPUs (benchmarks/layout.py).
         self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last)

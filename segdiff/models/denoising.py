@@ -22,7 +22,7 @@ from segdiff.models.segmenter import Denoiser, NoiseMaps, Segmenter
 from segdiff.models.views import dihedral, undo_dihedral
 
 # Purposes of the numbers of a training draw; those of the d-th noise of an image begin at d * PURPOSES.
-DRAW_TIME, DRAW_NOISE, DRAW_SCALE, DRAW_SELF, DRAW_RECYCLE, DRAW_EARLIER, DRAW_EARLIER_NOISE = range(7)
+DRAW_TIME, DRAW_NOISE, DRAW_SCALE, DRAW_SELF, DRAW_RECYCLE = range(5)
 PURPOSES = 16
 GROUP_SIZE = 16
 CONDITIONS = ("time", "log_snr")
@@ -45,8 +45,9 @@ class DiffusionSettings:
         noise_draws: noisy masks that are trained on for each image, at one encoding.
         self_conditioning: share of samples that are shown their own first guess of x_0 (Chen et al. 2023,
             arXiv:2208.04202); above 0, sampling shows each step the last x_0.
-        recycling: share of samples whose x_t is made of the network's own x_0 at an earlier time of the chain (Fu et
-            al. 2023, arXiv:2308.16355).
+        recycling: share of samples that are trained as the second step of a chain: their x_t is a step of DDIM from
+            the network's own x_0 at the noisiest time, which they are shown where there is self-conditioning (after
+            Fu et al. 2023, arXiv:2308.16355).
     Raises:
         ConfigError: a value that cannot be, or that does not go with another.
     """
@@ -147,16 +148,21 @@ class DiffusionSegmenter(Segmenter):
         epsilon = self._noise(draw, DRAW_NOISE, mask)
         schedule = self._schedules(draw)
         alpha, sigma = (read_table(table, t, mask) for table in schedule)
-        start = truth if not settings.recycling else self._recycled(truth, t, schedule, features, draw)
-        x_t = alpha * start + sigma * epsilon
+        x_t = alpha * truth + sigma * epsilon
         told = self._told(t, schedule).to(mask.device)
         previous = None
         if settings.self_conditioning:
             coins = self._coins(draw, DRAW_SELF, settings.self_conditioning, mask)
-            with torch.no_grad():
-                guess = self._denoiser(x_t, told, features, torch.zeros_like(x_t)).float()
-                x_0, _ = objectives.to_x_0_and_epsilon(guess, x_t, alpha, sigma, self.prediction)
-            previous = x_0.clamp(-1, 1) * coins
+            previous = self._guess(x_t, told, features, alpha, sigma)[0].clamp(-1, 1) * coins
+        if settings.recycling:
+            first = torch.full_like(t, settings.steps - 1)
+            start = [read_table(table, first, mask) for table in schedule]
+            x_T = start[0] * truth + start[1] * epsilon
+            x_0, noise = self._guess(x_T, self._told(first, schedule).to(mask.device), features, *start)
+            coins = self._coins(draw, DRAW_RECYCLE, settings.recycling, mask)
+            x_t = torch.where(coins > 0, alpha * x_0.clamp(-1, 1) + sigma * noise, x_t)
+            if previous is not None:
+                previous = torch.where(coins > 0, x_0.clamp(-1, 1), previous)
         said = self._denoiser(x_t, told, features, previous).float()
         output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
         terms: dict[str, Tensor] = {}
@@ -201,22 +207,12 @@ class DiffusionSegmenter(Segmenter):
         norm = torch.sqrt(signal**2 + noise**2)
         return signal / norm, noise / norm
 
-    def _recycled(
-        self, truth: Tensor, t: Tensor, schedule: tuple[Tensor, Tensor], features: Any, draw: TrainingDraw
-    ) -> Tensor:
-        """The truth, or for a share of the samples the network's own x_0 at an earlier time of the chain."""
-        share = self._per_draw(lambda base: draw.uniform(base + DRAW_EARLIER))
-        earlier = t + 1 + (share * (self.settings.steps - 1 - t)).long()
-        earlier = earlier.clamp(max=self.settings.steps - 1)
-        alpha, sigma = (read_table(table, earlier, truth) for table in schedule)
-        with torch.no_grad():
-            n = len(truth) // self.settings.noise_draws
-            x = alpha * truth + sigma * self._noise(draw, DRAW_EARLIER_NOISE, truth[:n])
-            said = self._denoiser(x, self._told(earlier, schedule).to(truth.device), features, None).float()
-            output = said.chunk(2, 1)[0] if self.learned_variance else said
-            x_0, _ = objectives.to_x_0_and_epsilon(output, x, alpha, sigma, self.prediction)
-        coins = self._coins(draw, DRAW_RECYCLE, self.settings.recycling, truth)
-        return torch.where(coins > 0, x_0.clamp(-1, 1), truth)
+    @torch.no_grad()
+    def _guess(self, x_t: Tensor, told: Tensor, features: Any, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """x_0 and epsilon as the network says them with nothing to go by but x_t."""
+        said = self._denoiser(x_t, told, features, None).float()
+        output = said.chunk(2, 1)[0] if self.learned_variance else said
+        return objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)
 
     def _told(self, t: Tensor, schedule: tuple[Tensor, Tensor]) -> Tensor:
         """What the network is told of times (B,): float32 (B,) or, of plain indices, int64."""

@@ -8,7 +8,7 @@ import torch
 
 from segdiff.errors import ConfigError
 
-PRECISIONS = ("auto", "bf16", "float32")
+PRECISIONS = ("auto", "bf16", "bfloat16", "float32")  # bf16 and bfloat16 are one
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -37,7 +37,7 @@ def resolve_precision(device: torch.device, precision: str = "auto") -> str:
     if precision not in PRECISIONS:
         raise ConfigError(f"precision={precision} is not known; known: {', '.join(PRECISIONS)}")
     if precision != "auto":
-        return precision
+        return "bf16" if precision == "bfloat16" else precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if device.type == "cpu":

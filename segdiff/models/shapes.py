@@ -37,4 +37,5 @@ def read_times(t: float | Tensor | Sequence[float], x_t: Tensor) -> Tensor:
 
 def add_features(x: Tensor, features: Tensor) -> Tensor:
     """x (K * N, ...), chain-major, plus features (N, ...): broadcast over K, without copies."""
-    return (x.unflatten(0, (-1, len(features))) + features).flatten(0, 1)
+    # shape[0], not len(): an exporter that traces follows it to other batches
+    return (x.unflatten(0, (-1, features.shape[0])) + features).flatten(0, 1)

@@ -7,17 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from segdiff.artifacts.exports import find_onnx
 from segdiff.artifacts.folder import Artifact
 from segdiff.artifacts.hub import from_pretrained
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.ensemble import Ensemble
 from segdiff.inference.predictor import InferenceSettings, Predictor
+from segdiff.models.device import resolve_precision
+from segdiff.models.export import check_runtime, with_runtime
+from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
 
 
 def load_predictor(
-    name: str | Path | Sequence[str | Path], device: str = "auto", precision: str = "auto", **changes: Any
+    name: str | Path | Sequence[str | Path],
+    device: str = "auto",
+    precision: str = "auto",
+    runtime: str = "torch",
+    **changes: Any,
 ) -> Predictor:
     """Load a trained model, ready to predict: `segdiff.load` is this.
 
@@ -26,6 +36,7 @@ def load_predictor(
             ensemble (`segdiff.inference.ensemble`).
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
+        runtime: "torch", or "onnx" or "openvino", which run the files of `segdiff export` on the CPU.
         changes: chains, steps, sampler, views: instead of the model's own (`change_sampling`).
     Raises:
         MissingError, ArtifactError: no such model, or one that is refused.
@@ -34,17 +45,22 @@ def load_predictor(
     names = [name] if isinstance(name, (str, Path)) else list(name)
     if len({str(one) for one in names}) < len(names):
         raise ConfigError("a model is given twice: an ensemble of one and the same is no ensemble")
-    members = [predictor_of(from_pretrained(one), device, precision) for one in names]
+    members = [predictor_of(from_pretrained(one), device, precision, runtime) for one in names]
     for member in members:
         member.sampling = change_sampling(member.sampling, **changes)
         member.check()
     return members[0] if len(members) == 1 else Ensemble(members)
 
 
-def predictor_of(artifact: Artifact, device: str = "auto", precision: str = "auto") -> Predictor:
+def predictor_of(
+    artifact: Artifact, device: str = "auto", precision: str = "auto", runtime: str = "torch"
+) -> Predictor:
     """The predictor of an artifact that is in memory, saved or not."""
+    segmenter = artifact.segmenter
+    if runtime != "torch":
+        segmenter, device, precision = _exported(artifact, device, precision, runtime)
     return Predictor(
-        artifact.segmenter,
+        segmenter,
         artifact.normalisation,
         artifact.sampling,
         read_settings(InferenceSettings, "inference", artifact.inference),
@@ -52,7 +68,20 @@ def predictor_of(artifact: Artifact, device: str = "auto", precision: str = "aut
         identity=artifact.identity,
         device=device,
         precision=precision,
+        runtime=runtime,
     )
+
+
+def _exported(artifact: Artifact, device: str, precision: str, runtime: str) -> tuple[Segmenter, str, str]:
+    """The segmenter on another runtime, with the device and precision that it runs in."""
+    check_runtime(runtime)
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"runtime={runtime} runs on the CPU, not on device={device}")
+    if runtime == "onnx" and precision in ("bf16", "bfloat16"):
+        raise ConfigError("runtime=onnx computes in float32: precision=bf16 needs runtime=torch or openvino")
+    precision = "float32" if runtime == "onnx" else resolve_precision(torch.device("cpu"), precision)
+    threads = torch.get_num_threads()
+    return with_runtime(artifact.segmenter, find_onnx(artifact), runtime, precision, threads), "cpu", precision
 
 
 def change_sampling(

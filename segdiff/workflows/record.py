@@ -56,6 +56,7 @@ def describe(
         "seed": seed,
         "device": str(predictor.device),
         "precision": predictor.precision,
+        "runtime": predictor.runtime,
         "versions": versions(),
     }
 

@@ -13,17 +13,44 @@ A[5:20, 5:20] = True
 B = np.roll(A, 3, axis=0)
 
 
+def said(mask):
+    """A model that is sure of this mask, twice."""
+    sure = mask.astype(np.float32)
+    wrong = (mask != A).astype(np.float32)
+    return {"probability": sure, "raw_probability": sure, "uncertainty": wrong, "chains": np.stack([sure, sure])}
+
+
 def test_every_metric_of_the_room_is_in_the_table():
     for name, metric in METRICS.items():
-        assert getattr(metrics, name) is metric.function
-        assert metric.function(A, A) == (1 if metric.higher_is_better else 0)
+        assert (
+            getattr(metrics, name.removesuffix("_raw").split("_auroc")[0] + "_auroc" * ("auroc" in name))
+            is metric.function
+        )
+    perfect = Scoring(tuple(METRICS))(A, A, said=said(A))
+    for name, metric in METRICS.items():
+        if metric.needs in ("margin", "uncertainty"):
+            assert np.isnan(perfect[name])  # no error to find
+        elif name != "diversity":  # of which there is no best
+            assert perfect[name] == pytest.approx(1 if metric.higher_is_better else 0, abs=2e-5), name
 
 
 def test_a_scoring_gives_what_the_functions_give():
-    scores = Scoring(tuple(METRICS), 2, "px")(A, B)
+    scores = Scoring(tuple(METRICS), 2, "px")(B, A, said=said(B))
     assert list(scores) == list(METRICS)
     assert scores["dice"] == metrics.dice(A, B) and scores["surface_dice"] == metrics.surface_dice(A, B, 2.0)
     assert scores["hausdorff_95"] == metrics.hausdorff_95(A, B)
+    assert scores["brier"] == metrics.brier(B, A) == np.mean(A != B)
+    assert scores["error_auroc_chains"] == 1 and scores["error_auroc_margin"] == 0.5
+    assert scores["diversity"] == 0
+
+
+def test_what_a_model_says_is_needed_and_may_be_nothing():
+    with pytest.raises(ConfigError, match="ece needs probability"):
+        Scoring(("ece",))(A, A)
+    with pytest.raises(ConfigError, match="ece needs a model"):
+        Scoring(("dice", "ece")).check_masks_only()
+    assert np.isnan(Scoring(("diversity",))(A, A, said={"chains": None})["diversity"])
+    assert "ece" in parse_metrics("all") and "ece" not in parse_metrics("all", masks_only=True)
 
 
 def test_micrometres():

@@ -1,0 +1,65 @@
+"""The files of other runtimes beside a model: `onnx/` in its folder."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+
+from segdiff.artifacts.folder import EXPORTS, Artifact
+from segdiff.errors import ArtifactError, MissingError, OutputError
+from segdiff.models.export import export_onnx
+
+OF = "model.txt"  # which model the files are of
+
+
+def save_onnx(artifact: Artifact, folder: str | Path | None = None) -> list[Path]:
+    """Write the ONNX files of a loaded artifact; files that are there are replaced when the new ones are whole.
+
+    folder: None: `onnx` in the model's folder, where `load_onnx` looks.
+
+    Raises:
+        ArtifactError: the folder holds something else. OutputError: it cannot be written.
+    """
+    target = _folder(artifact) if folder is None else Path(folder)
+    if target.is_file() or (target.is_dir() and not all(_ours(path) for path in target.iterdir())):
+        raise ArtifactError(f"{target} exists and holds other things than an exported model: choose another name")
+    new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        new.mkdir(parents=True)
+        written = export_onnx(artifact.segmenter, new)
+        (new / OF).write_text(artifact.identity + "\n", encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        new.replace(target)
+    except OSError as error:
+        raise OutputError.of(target, error) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return [target / path.name for path in written]
+
+
+def find_onnx(artifact: Artifact) -> Path:
+    """The folder of a model's ONNX files.
+
+    Raises:
+        MissingError: there is none. ArtifactError: the files are of another model.
+    """
+    folder = _folder(artifact)
+    if not (folder / OF).is_file():
+        raise MissingError(
+            f"{folder} is not there: segdiff export --model {artifact.path} --format onnx makes it, for other runtimes"
+        )
+    of = (folder / OF).read_text(encoding="utf-8").strip()
+    if of.rpartition("@")[2] != artifact.identity.rpartition("@")[2]:
+        raise ArtifactError(f"{folder} is of another model than {artifact.path}: export it again")
+    return folder
+
+
+def _folder(artifact: Artifact) -> Path:
+    if artifact.path is None:
+        raise MissingError("the model was not loaded from a folder: save it first")
+    return artifact.path / EXPORTS
+
+
+def _ours(path: Path) -> bool:
+    return path.suffix == ".onnx" or path.name == OF
