@@ -14,7 +14,7 @@ import torch
 
 from segdiff.diffusion.noise import TrainingDraw
 from segdiff.models.build import build_segmenter
-from segdiff.models.segmenter import DiffusionSegmenter
+from segdiff.models.denoising import DiffusionSegmenter
 from segdiff.training.configs import compose
 
 

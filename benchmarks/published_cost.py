@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segdiff.data.writers import write_json
 from segdiff.models.build import build_segmenter
-from segdiff.models.segmenter import DiffusionSegmenter
+from segdiff.models.denoising import DiffusionSegmenter
 from segdiff.training.configs import compose
 from segdiff.workflows.record import versions
 
