@@ -1,13 +1,15 @@
 """Methods against each other over the folds of a data set: accuracy, calibration and doubt, with paired intervals.
 
-    python tools/train.py -m experiment=fast_monuseg dataset.root=DIR dataset.fold=0,1,2,3,4 model=fast,fast_direct,smp \\
-        trainer.calibrate=false run.dir='runs/cv/${hydra:runtime.choices.model}_f${dataset.fold}'
+    python tools/train.py -m experiment=fast_monuseg dataset.root=DIR trainer.calibrate=false \\
+        dataset.fold=0,1,2,3,4 model=fast,fast_direct,smp \\
+        run.dir='runs/cv/${hydra:runtime.choices.model}_f${dataset.fold}'
     python benchmarks/cross_validation.py --root DIR --models 'runs/cv/{model}_f{fold}/model' --json FILE
 
-Each model is scored on the validation images of its own fold, which it never saw, under the protocol `paper` at threshold
-0.5; all folds together are the 30 training images of MoNuSeg. "raw" is before any temperature. A temperature is fitted on
-the images of the other folds (with their models), never on those it is applied to. Intervals are 95 % percentile
-intervals of the mean over images by bootstrap; they say nothing of how a second training would come out.
+Each model is scored on the validation images of its own fold, which it never saw, under the protocol `paper` at
+threshold 0.5 and before any temperature; all folds together are the 30 training images of MoNuSeg. Columns in `_t`
+are at a temperature that was fitted on the images of the other folds (with their models), never on those it is
+applied to. Intervals are 95 % percentile intervals of the mean over images by bootstrap; they say nothing of how a
+second training would come out.
 """
 
 from __future__ import annotations

@@ -28,6 +28,16 @@ TINY_MODEL = {
     "rrdb_growth": 4,
 }
 
+# The fast network at the smallest size.
+TINY_FAST = {
+    "kind": "fast",
+    "encoder_channels": [8, 8, 16, 16],
+    "encoder_blocks": [1, 1, 1, 1],
+    "pyramid_channels": [16, 16, 16],
+    "denoiser_channels": [8, 8, 16],
+    "norm_groups": 4,
+}
+
 # (image (N, C, H, W), noise (N, M, H, W), chain) -> soft masks (N, M, H, W)
 Answer = Callable[[Tensor, Tensor, int], Tensor]
 

@@ -39,7 +39,7 @@ def build_fast(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmen
     config = read_settings(FastConfig, "model", model)
     settings = read_settings(DiffusionSettings, "diffusion", diffusion)
     return DiffusionSegmenter(
-        _checked(lambda: FastSegDiff(config)),
+        _checked(lambda: FastSegDiff(config)) if config.encoder is None else FastSegDiff(config),
         settings,
         image_channels=config.image_channels,
         mask_channels=config.mask_channels,
@@ -49,23 +49,26 @@ def build_fast(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmen
 def build_fast_direct(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
     """G of the fast network with a direct head: the same settings, no diffusion."""
     config = read_settings(FastConfig, "model", model)
-    return _plain(lambda: direct_network(config), config, diffusion)
+    network = _checked(lambda: direct_network(config)) if config.encoder is None else direct_network(config)
+    return _plain(network, config, diffusion)
 
 
 def build_smp(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
     """A network of segmentation-models-pytorch."""
     config = read_settings(SmpConfig, "model", model)
-    return _plain(lambda: SmpNetwork(config), config, diffusion)
+    return _plain(SmpNetwork(config), config, diffusion)
 
 
-def _plain(build: Callable[[], nn.Module], config: FastConfig | SmpConfig, diffusion: Mapping[str, Any]) -> Segmenter:
+def _plain(network: nn.Module, config: FastConfig | SmpConfig, diffusion: Mapping[str, Any]) -> Segmenter:
     settings = read_settings(DiffusionSettings, "diffusion", diffusion)
-    network = _checked(build)
     return PlainSegmenter(network, settings, image_channels=config.image_channels, mask_channels=config.mask_channels)
 
 
 def _checked(build: Callable[[], nn.Module]) -> nn.Module:
-    """The network, its parameters counted before any of it takes memory."""
+    """The network, its parameters counted before any of it takes memory.
+
+    Not for networks of other libraries, which have the sizes they have, and cannot all be built without memory.
+    """
     with torch.device("meta"):
         check_memory(build())
     return build()

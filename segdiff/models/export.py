@@ -125,7 +125,8 @@ def open_session(path: Path, runtime: str, precision: str, threads: int) -> Sess
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return lambda inputs: session.run(None, dict(inputs))
+        wanted = [given.name for given in session.get_inputs()]  # an exporter leaves out what a network does not use
+        return lambda inputs: session.run(None, {name: inputs[name] for name in wanted})
     import openvino
 
     hints = {
@@ -134,9 +135,10 @@ def open_session(path: Path, runtime: str, precision: str, threads: int) -> Sess
         "PERFORMANCE_HINT": "LATENCY",
     }
     compiled = openvino.Core().compile_model(str(path), "CPU", hints)
+    takes = [given.any_name for given in compiled.inputs]
 
     def run(inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        found = compiled(dict(inputs))
+        found = compiled({name: inputs[name] for name in takes})
         return [np.array(found[i]) for i in range(len(compiled.outputs))]  # copied: the next call overwrites them
 
     return run

@@ -1,0 +1,84 @@
+"""Other runtimes give the same masks, and say what they cannot."""
+
+import numpy as np
+import pytest
+import torch
+from fakes import TINY_FAST, TINY_MODEL, picture
+
+from segdiff.artifacts.exports import save_onnx
+from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
+from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ArtifactError, ConfigError, MissingError
+from segdiff.models.build import build_segmenter
+from segdiff.models.export import RUNTIMES
+from segdiff.models.normalisation import Normalisation
+from segdiff.workflows.load import load_predictor
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+INFERENCE = {"window": 48, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5, "grid": None}
+FEW = {"schedule": "cosine", "prediction": "logits", "condition": "log_snr", "self_conditioning": 0.5}
+KINDS = {
+    "fast": (TINY_FAST, FEW),
+    "fast_direct": ({**TINY_FAST, "kind": "fast_direct"}, {}),
+    "segdiff": (TINY_MODEL, {"prediction": "x_0"}),
+}
+
+
+def saved(kind, folder):
+    model, diffusion = KINDS[kind]
+    torch.manual_seed(0)
+    segmenter = build_segmenter(model, diffusion)
+    for parameter in segmenter.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    sampling = Sampling("ddim", steps=2, chains=3, clip=True)
+    return save_artifact(Artifact(segmenter, model, diffusion, Normalisation(), sampling, INFERENCE), folder / kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_runtimes_agree(kind, tmp_path):
+    pytest.importorskip("onnx")
+    folder = saved(kind, tmp_path)
+    save_onnx(load_artifact(folder))
+    image = picture(50, 70)
+    wanted = load_predictor(folder, "cpu", "float32").predict(image)
+    assert wanted.probability.std() > 1e-3
+    for runtime in RUNTIMES[1:]:
+        pytest.importorskip({"onnx": "onnxruntime"}.get(runtime, runtime))
+        predictor = load_predictor(folder, "cpu", "float32", runtime)
+        got = predictor.predict(image)
+        np.testing.assert_allclose(got.probability, wanted.probability, atol=1e-4)
+        again = predictor.predict(picture(90, 33))  # another size, another batch
+        np.testing.assert_allclose(
+            again.probability, load_predictor(folder, "cpu", "float32").predict(picture(90, 33)).probability, atol=1e-4
+        )
+
+
+def test_what_cannot_be_is_told(tmp_path):
+    pytest.importorskip("onnxruntime")
+    folder = saved("fast", tmp_path)
+    with pytest.raises(MissingError, match=r"segdiff export --model .*fast --format onnx makes it"):
+        load_predictor(folder, runtime="onnx")
+    save_onnx(load_artifact(folder))
+    with pytest.raises(ConfigError, match="float32"):
+        load_predictor(folder, precision="bf16", runtime="onnx")
+    with pytest.raises(ConfigError, match="runs on the CPU"):
+        load_predictor(folder, device="cuda", runtime="onnx")
+    with pytest.raises(ConfigError, match="runtime=tvm is not known"):
+        load_predictor(folder, runtime="tvm")
+    (folder / "onnx" / "model.txt").write_text("other@123")
+    with pytest.raises(ArtifactError, match="of another model"):
+        load_predictor(folder, runtime="onnx")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    with pytest.raises(ArtifactError, match="other things"):
+        save_onnx(load_artifact(folder), tmp_path / "mine")
+
+
+def test_a_model_that_is_saved_again_loses_its_exports(tmp_path):
+    pytest.importorskip("onnx")
+    folder = saved("fast_direct", tmp_path)
+    save_onnx(load_artifact(folder))
+    assert (folder / "onnx" / "network.onnx").is_file()
+    saved("fast_direct", tmp_path)
+    assert not (folder / "onnx").exists()
