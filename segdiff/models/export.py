@@ -135,10 +135,10 @@ def open_session(path: Path, runtime: str, precision: str, threads: int) -> Sess
         "PERFORMANCE_HINT": "LATENCY",
     }
     compiled = openvino.Core().compile_model(str(path), "CPU", hints)
-    takes = [given.any_name for given in compiled.inputs]
+    takes = [given.names for given in compiled.inputs]  # each may have several
 
     def run(inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        found = compiled({name: inputs[name] for name in takes})
+        found = compiled([next(inputs[name] for name in names if name in inputs) for names in takes])
         return [np.array(found[i]) for i in range(len(compiled.outputs))]  # copied: the next call overwrites them
 
     return run

@@ -68,8 +68,8 @@ def test_time_embedding_is_the_published_one(golden_file):
     for width in (32, 33, 64, 128):
         for kind in ("int", "float"):
             got = timestep_embedding(torch.from_numpy(golden[f"t_{kind}"]), width)
-            # float32 angles up to 1000: processors that round exp() otherwise differ by some 1e-6
-            np.testing.assert_allclose(got, golden[f"dim{width}_{kind}"], rtol=0, atol=1e-5)
+            # A last bit of a frequency, which processors round differently, times a time of up to 1000.
+            np.testing.assert_allclose(got, golden[f"dim{width}_{kind}"], rtol=0, atol=1e-4)
 
 
 def test_features_are_added_chain_major_without_copies(network):
