@@ -98,6 +98,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--runtime", choices=RUNTIMES, default="torch", help="what runs the network; others than torch: segdiff export"
     )
     machine.add_argument(
+        "--compile", action="store_true", help="compile the network first: a minute, for many pictures of one size"
+    )
+    machine.add_argument(
         "--batch-size",
         type=batch_size,
         default="auto",
@@ -127,7 +130,7 @@ def predictor_from(args: argparse.Namespace) -> Predictor:
     from segdiff.workflows.load import load_predictor
 
     changes = {name: getattr(args, name) for name in ("chains", "steps", "sampler", "views")}
-    return load_predictor(args.model, device_from(args), args.precision, args.runtime, **changes)
+    return load_predictor(args.model, device_from(args), args.precision, args.runtime, args.compile, **changes)
 
 
 def device_from(args: argparse.Namespace) -> str:

@@ -21,6 +21,7 @@ from segdiff.inference.run import BatchSize, Picture, Progress, WindowRunner
 from segdiff.inference.source import Source
 from segdiff.inference.temperature import check_temperature, temper
 from segdiff.inference.windows import plan_windows, round_up, window_starts
+from segdiff.models.compiled import compile_segmenter
 from segdiff.models.device import pick_device, resolve_precision
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
@@ -86,6 +87,7 @@ class Predictor:
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto", "bf16" or "float32".
         runtime: what runs the segmenter's network, for records.
+        compiled: compile the network (`segdiff.models.compiled`), which takes a minute at the first picture.
     Raises:
         ConfigError: a device or precision that this machine does not have.
     """
@@ -101,12 +103,15 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         runtime: str = "torch",
+        compiled: bool = False,
     ) -> None:
         self.device = pick_device(device)
         self.runtime = runtime
         self.precision = resolve_precision(self.device, precision)
         # Convolutions over channels-last weights are the faster ones on GPUs and CPUs (benchmarks/layout.py).
         self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last)
+        if compiled:
+            self.segmenter = compile_segmenter(self.segmenter, self.device)
         self.normalisation = normalisation
         self.sampling = sampling
         self.inference = inference or InferenceSettings()

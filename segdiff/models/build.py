@@ -11,7 +11,7 @@ from torch import nn
 
 from segdiff.errors import ConfigError
 from segdiff.models.denoising import DiffusionSegmenter, DiffusionSettings
-from segdiff.models.fast import FastConfig, FastSegDiff, direct_network
+from segdiff.models.fast import DirectNetwork, FastConfig, FastSegDiff
 from segdiff.models.plain import PlainSegmenter
 from segdiff.models.segdiff import SegDiff, SegDiffConfig
 from segdiff.models.segmenter import Segmenter
@@ -49,7 +49,7 @@ def build_fast(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmen
 def build_fast_direct(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
     """G of the fast network with a direct head: the same settings, no diffusion."""
     config = read_settings(FastConfig, "model", model)
-    network = _checked(lambda: direct_network(config)) if config.encoder is None else direct_network(config)
+    network = _checked(lambda: DirectNetwork(config)) if config.encoder is None else DirectNetwork(config)
     return _plain(network, config, diffusion)
 
 

@@ -48,8 +48,6 @@ class DiffusionSettings:
         recycling: share of samples that are trained as the second step of a chain: their x_t is a step of DDIM from
             the network's own x_0 at the noisiest time, which they are shown where there is self-conditioning (after
             Fu et al. 2023, arXiv:2308.16355).
-        guess_dropout: share of G's channels that are dropped for that first x_0. On images that G was trained on it is
-            better than it will ever be on others, and the second step would learn to trust it.
     Raises:
         ConfigError: a value that cannot be, or that does not go with another.
     """
@@ -68,7 +66,6 @@ class DiffusionSettings:
     noise_draws: int = 1
     self_conditioning: float = 0.0
     recycling: float = 0.0
-    guess_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         objectives.check_prediction(self.prediction)
@@ -89,8 +86,6 @@ class DiffusionSettings:
         for name in ("self_conditioning", "recycling"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"diffusion.{name}={getattr(self, name)}: a share between 0 and 1 is needed")
-        if not 0 <= self.guess_dropout < 1:
-            raise ConfigError(f"diffusion.guess_dropout={self.guess_dropout}: it lies in [0, 1)")
         if not 1 <= self.noise_draws <= MOST_DRAWS:
             raise ConfigError(f"diffusion.noise_draws={self.noise_draws}: 1 to {MOST_DRAWS} is possible")
         if self.training_scales is not None:
@@ -163,8 +158,7 @@ class DiffusionSegmenter(Segmenter):
             first = torch.full_like(t, settings.steps - 1)
             start = [read_table(table, first, mask) for table in schedule]
             x_T = start[0] * truth + start[1] * epsilon
-            worse = dropped(features, settings.guess_dropout)
-            x_0, noise = self._guess(x_T, self._told(first, schedule).to(mask.device), worse, *start)
+            x_0, noise = self._guess(x_T, self._told(first, schedule).to(mask.device), features, *start)
             coins = self._coins(draw, DRAW_RECYCLE, settings.recycling, mask)
             x_t = torch.where(coins > 0, alpha * x_0.clamp(-1, 1) + sigma * noise, x_t)
             if previous is not None:
@@ -290,15 +284,6 @@ class DiffusionSegmenter(Segmenter):
         if self.settings.condition == "log_snr":
             return objectives.log_snr_at(self.schedule, t)
         return t * (1000 / self.settings.steps) if self.settings.rescale_times else t
-
-
-def dropped(features: Any, share: float) -> Any:
-    """Features with a share of their channels set to 0, those of each image by themselves, and the others raised."""
-    if not share:
-        return features
-    if isinstance(features, Tensor):
-        return nn.functional.dropout2d(features, share)
-    return tuple(nn.functional.dropout2d(feature, share) for feature in features)
 
 
 def weights_of(settings: DiffusionSettings) -> dict[str, float]:

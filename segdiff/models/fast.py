@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segdiff.errors import ConfigError, ShapeError
-from segdiff.models.image_encoder import FACTORS, DirectHead, DirectNetwork, ImageEncoder
+from segdiff.models.image_encoder import FACTORS, DirectHead, ImageEncoder
 from segdiff.models.shapes import add_features, check_multiple, read_times
 from segdiff.models.unet import timestep_embedding, zeroed
 
@@ -117,6 +118,11 @@ class FastSegDiff(nn.Module):
         self.up_fine = nn.Conv2d(middle, fine, 1)
         self.leave = zeroed(nn.Conv2d(fine, pixels, 1))  # begins as G's own guess
 
+    @property
+    def borrowed(self) -> Any:
+        """G's encoder where it is one of another library, for pretrained weights; else None."""
+        return getattr(self.encoder.trunk, "encoder", None)
+
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         """G(I): image (N, C, H, W), normalised, to what the denoiser adds at each scale. Once an image.
 
@@ -177,6 +183,23 @@ def image_encoder(config: FastConfig) -> ImageEncoder:
     )
 
 
-def direct_network(config: FastConfig) -> DirectNetwork:
-    """The same G with a direct head."""
-    return DirectNetwork(image_encoder(config), config.pyramid_channels[0], config.mask_channels)
+class DirectNetwork(nn.Module):
+    """G with a direct head and no diffusion: image (N, C, H, W) to log-odds (N, M, H, W)."""
+
+    size_multiple = FACTORS[-1]
+
+    def __init__(self, config: FastConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = image_encoder(config)
+        self.head = DirectHead(config.pyramid_channels[0], config.mask_channels)
+
+    @property
+    def borrowed(self) -> Any:
+        """As `FastSegDiff.borrowed`."""
+        return getattr(self.encoder.trunk, "encoder", None)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Raises ShapeError where H or W is not a multiple of 16."""
+        check_multiple(image, self.size_multiple)
+        return F.pixel_shuffle(self.head(self.encoder(image)[0]), SHUFFLE)

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segdiff.errors import ConfigError
-from segdiff.models.shapes import check_multiple
 
 FACTORS = (4, 8, 16)  # of the three scales
 
@@ -171,19 +170,3 @@ class DirectHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
-
-
-class DirectNetwork(nn.Module):
-    """G with a direct head and no diffusion: image (N, C, H, W) to log-odds (N, M, H, W)."""
-
-    size_multiple = FACTORS[-1]
-
-    def __init__(self, encoder: ImageEncoder, channels: int, mask_channels: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = DirectHead(channels, mask_channels)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Raises ShapeError where H or W is not a multiple of 16."""
-        check_multiple(image, self.size_multiple)
-        return F.pixel_shuffle(self.head(self.encoder(image)[0]), FACTORS[0])

@@ -37,8 +37,7 @@ class SmpNetwork(nn.Module):
 
     def __init__(self, config: SmpConfig) -> None:
         super().__init__()
-        import segmentation_models_pytorch as smp
-
+        self.config = config
         known = {kind.__name__.lower(): kind for kind in _architectures()}
         kind = known.get(config.arch.lower())
         if kind is None:
@@ -51,7 +50,11 @@ class SmpNetwork(nn.Module):
         )
         stride = getattr(self.network.encoder, "output_stride", 32)
         self.size_multiple = max(32, int(stride))
-        self.version = smp.__version__
+
+    @property
+    def borrowed(self) -> Any:
+        """The encoder, for pretrained weights."""
+        return self.network.encoder
 
     def forward(self, image: Tensor) -> Tensor:
         """Raises ShapeError where H or W is not a multiple of `size_multiple`."""

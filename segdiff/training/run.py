@@ -28,6 +28,7 @@ from segdiff.inference.predictor import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.device import pick_device
 from segdiff.models.normalisation import Normalisation
+from segdiff.models.pretrained import load_encoder_weights
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
 from segdiff.training.distributed import Processes
@@ -238,9 +239,14 @@ def environment(config: Mapping[str, Any], minutes: float, processes: int = 1) -
 def _segmenter(config: Mapping[str, Any]) -> tuple[Segmenter, dict[str, Any]]:
     """The segmenter to train, and its `model` settings: of `model.init`, a model folder, where one is given."""
     model = dict(config["model"])
-    init = model.pop("init", None)
+    init, weights = model.pop("init", None), model.pop("encoder_weights", None)
+    if init is not None and weights is not None:
+        raise ConfigError("give model.init or model.encoder_weights, not both: one would undo the other")
     if init is None:
-        return build_segmenter(model, config["diffusion"]), model
+        segmenter = build_segmenter(model, config["diffusion"])
+        if weights is not None:
+            load_encoder_weights(segmenter, weights)
+        return segmenter, model
     start = from_pretrained(init)
     segmenter = build_segmenter(model, config["diffusion"])
     try:

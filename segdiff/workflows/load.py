@@ -27,6 +27,7 @@ def load_predictor(
     device: str = "auto",
     precision: str = "auto",
     runtime: str = "torch",
+    compiled: bool = False,
     **changes: Any,
 ) -> Predictor:
     """Load a trained model, ready to predict: `segdiff.load` is this.
@@ -37,6 +38,7 @@ def load_predictor(
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
         runtime: "torch", or "onnx" or "openvino", which run the files of `segdiff export` on the CPU.
+        compiled: by torch.compile, at the first picture: for many pictures of one size, on GPUs above all.
         changes: chains, steps, sampler, views: instead of the model's own (`change_sampling`).
     Raises:
         MissingError, ArtifactError: no such model, or one that is refused.
@@ -45,7 +47,7 @@ def load_predictor(
     names = [name] if isinstance(name, (str, Path)) else list(name)
     if len({str(one) for one in names}) < len(names):
         raise ConfigError("a model is given twice: an ensemble of one and the same is no ensemble")
-    members = [predictor_of(from_pretrained(one), device, precision, runtime) for one in names]
+    members = [predictor_of(from_pretrained(one), device, precision, runtime, compiled) for one in names]
     for member in members:
         member.sampling = change_sampling(member.sampling, **changes)
         member.check()
@@ -53,10 +55,16 @@ def load_predictor(
 
 
 def predictor_of(
-    artifact: Artifact, device: str = "auto", precision: str = "auto", runtime: str = "torch"
+    artifact: Artifact,
+    device: str = "auto",
+    precision: str = "auto",
+    runtime: str = "torch",
+    compiled: bool = False,
 ) -> Predictor:
     """The predictor of an artifact that is in memory, saved or not."""
     segmenter = artifact.segmenter
+    if compiled and runtime != "torch":
+        raise ConfigError(f"runtime={runtime} compiles by itself: compile is for runtime=torch")
     if runtime != "torch":
         segmenter, device, precision = _exported(artifact, device, precision, runtime)
     return Predictor(
@@ -69,6 +77,7 @@ def predictor_of(
         device=device,
         precision=precision,
         runtime=runtime,
+        compiled=compiled,
     )
 
 

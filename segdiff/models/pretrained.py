@@ -1,0 +1,79 @@
+"""Pretrained weights of encoders that come from segmentation-models-pytorch and timm."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from segdiff.errors import ConfigError, MissingError
+from segdiff.models.segmenter import Segmenter
+
+HUB = "https://huggingface.co"
+PATIENCE = 3.0  # seconds, for an answer of the hub: its own client tries for half a minute
+
+
+def load_encoder_weights(segmenter: Segmenter, weights: str) -> None:
+    """Put pretrained weights into a segmenter's encoder.
+
+    Args:
+        segmenter: of kind smp, or of kind fast with an encoder of segmentation-models-pytorch.
+        weights: as that library names them: imagenet, ...
+    Raises:
+        ConfigError: a segmenter whose encoder is our own, or weights that its encoder has not.
+        MissingError: they are not on this machine, and the hub cannot be reached.
+    """
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    name, encoder = _borrowed(segmenter)
+    online = _reachable()
+    try:
+        with _offline() if not online else _as_it_is():
+            source = get_encoder(name, in_channels=segmenter.image_channels, depth=encoder._depth, weights=weights)
+    except (KeyError, ValueError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise ConfigError(f"model.encoder_weights={weights}: {name} has no such weights ({said})") from error
+    except (OSError, RuntimeError) as error:
+        why = "the download failed" if online else f"{HUB} cannot be reached from here"
+        raise MissingError(
+            f"model.encoder_weights={weights} of {name} are not on this machine, and {why}: "
+            "use model.encoder_weights=null"
+        ) from error
+    encoder.load_state_dict(source.state_dict())
+
+
+def _borrowed(segmenter: Segmenter) -> tuple[str, Any]:
+    network: Any = getattr(segmenter, "network", None)
+    encoder = getattr(network, "borrowed", None)
+    if encoder is None:
+        raise ConfigError(
+            "model.encoder_weights needs an encoder of segmentation-models-pytorch: model=smp, or model.encoder=NAME"
+        )
+    return network.config.encoder, encoder
+
+
+def _reachable() -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(HUB, method="HEAD"), timeout=PATIENCE):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """The hub's client looks into its cache only."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    yield
