@@ -13,7 +13,7 @@ class ChainStatistics:
 
     Chains are added one by one, so that the way they are grouped changes nothing. The mean is a sum divided
     by a count, in float64, and not a mean corrected step by step: then votes that tie tie exactly, and a tie
-    is background.
+    is background. The variance is of the differences to the first chain, so that equal chains have none at all.
 
     Args:
         keep: remember every clamped chain (`chains`).
@@ -22,8 +22,10 @@ class ChainStatistics:
     def __init__(self, keep: bool = False) -> None:
         self.count = 0
         self.chains: list[NDArray[np.float32]] | None = [] if keep else None
+        self._first: Any = None
         self._sum: Any = 0.0
-        self._squares: Any = 0.0  # sum of squared distances to the mean
+        self._shifts: Any = 0.0  # sum of the differences to the first chain
+        self._squares: Any = 0.0  # sum of their squares
 
     def add(self, group: NDArray[np.float32]) -> None:
         """Add a group of soft masks (k, ...), not yet clamped."""
@@ -31,12 +33,14 @@ class ChainStatistics:
             self._add_one(chain)
 
     def _add_one(self, chain: NDArray[np.float32]) -> None:
-        value = chain.astype(np.float64)
-        # Welford 1962: the squared distances grow by (value - old mean) (value - new mean).
-        before = value - self._sum / self.count if self.count else value
-        self._sum = self._sum + value
+        if self._first is None:
+            self._first = chain.copy()
+            self._sum, self._shifts, self._squares = (np.zeros(chain.shape) for _ in range(3))
+        shift = chain - self._first
+        self._sum += chain  # float32 into float64, without a copy
+        self._shifts += shift
+        self._squares += shift * shift
         self.count += 1
-        self._squares = self._squares + before * (value - self._sum / self.count)
         if self.chains is not None:
             self.chains.append(chain)
 
@@ -48,4 +52,4 @@ class ChainStatistics:
     @property
     def variance(self) -> NDArray[np.float64]:
         """Variance over chains, divided by their number: 0 for a single chain, at most 1/4."""
-        return np.maximum(self._squares / self.count, 0.0)
+        return np.maximum(self._squares / self.count - (self._shifts / self.count) ** 2, 0.0)

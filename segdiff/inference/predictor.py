@@ -178,11 +178,12 @@ class Predictor:
         grids = self._grids(source, mpp, scale, grid)
         view = source if grids.same else source.resized(grids)
         multiple = self.segmenter.size_multiple
+        whole = (round_up(view.height, multiple), round_up(view.width, multiple))
         if window is None:
-            padded = (round_up(view.height, multiple), round_up(view.width, multiple))
+            padded = whole
         else:
             window = round_up(window, multiple)
-            padded = (window, window)
+            padded = (min(window, whole[0]), min(window, whole[1]))
         plan = plan_windows(view.height, view.width, window, overlap)
         picture = Picture(
             source=view,

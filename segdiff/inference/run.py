@@ -87,7 +87,7 @@ class WindowRunner:
         """
         pixels = picture.padded[0] * picture.padded[1]
         if batch_size == "auto":
-            entries = self._fitting.get(pixels) or first_guess(self.device, pixels)
+            entries = self._fitting.get(pixels) or first_guess(self.device, pixels, self.segmenter.finest)
         elif batch_size >= 1:
             entries = batch_size
         else:

@@ -121,6 +121,7 @@ class DiffusionSegmenter(Segmenter):
         self.schedule = build_schedule(settings.schedule, settings.steps, settings.signal_scale)
         self.image_channels, self.mask_channels = image_channels, mask_channels
         self.prediction = settings.prediction
+        self.finest = getattr(network, "finest", 1)
         self.learned_variance = learned_variance
         if learned_variance and (settings.training_scales or settings.prediction == "logits"):
             raise ConfigError("model.learned_variance goes with neither training_scales nor prediction=logits")

@@ -30,8 +30,10 @@ class Segmenter(nn.Module, ABC):
     Attributes:
         image_channels, mask_channels: C of images and M of masks.
         size_multiple: height and width of what it is given must be multiples of this.
+        finest: its chains are computed at 1 / finest of the size of the image; decides how many run at a time.
     """
 
+    finest: int = 1
     image_channels: int
     mask_channels: int
     size_multiple: int

@@ -341,7 +341,7 @@ def test_a_model_with_a_grid_sees_every_picture_at_its_size():
     predictor = make_predictor(note, grid=(16, 24), window=32)
     image = picture(50, 31)
     prediction = predictor.predict(image)
-    assert prediction.probability.shape == (50, 31) and set(sizes) == {(32, 32)}  # a window, padded
+    assert prediction.probability.shape == (50, 31) and set(sizes) == {(16, 24)}  # smaller than a window
     whole = Grids((50, 31), (16, 24), fixed=True)
     seen = whole.to_model(image)[..., 0] / 255
     np.testing.assert_allclose(prediction.probability, whole.to_image(seen, Window(0, 0, 16, 24)), atol=1e-6)
