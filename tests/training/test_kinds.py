@@ -1,0 +1,148 @@
+"""Every kind of model is trained, kept, scored and calibrated by the same lines; the diffusion learns what is there."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from fakes import TINY_FAST
+from made import discs
+from test_resume import same
+
+import segdiff
+from segdiff.cli.main import main
+from segdiff.errors import ConfigError, MissingError
+from segdiff.models.build import build_segmenter
+from segdiff.models.compiled import compile_segmenter
+from segdiff.models.pretrained import load_encoder_weights
+from segdiff.training.configs import compose
+from segdiff.training.run import run_training
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+KINDS = {
+    "fast": [f"model.{key}={value}" for key, value in TINY_FAST.items() if key != "kind"],
+    "smp": ["model.encoder=mobileone_s0", "augmentation.crop=64"],
+}
+KINDS["fast_direct"] = KINDS["fast"]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return discs(tmp_path_factory.mktemp("discs"))
+
+
+def config(pictures, kind, *more):
+    common = [f"dataset.root={pictures}", "dataset=folder", f"model={kind}", "device=cpu", "augmentation.crop=32"]
+    common += ["augmentation.scale=[1,1]", "trainer.precision=float32", "trainer.batch_size=4", "trainer.ema=0.8"]
+    common += ["trainer.validate_every=0", "trainer.panels=1", "optimizer.lr=3e-3", "optimizer.warmup_steps=3"]
+    common += ["sampling.chains=3", "trainer.max_steps=6"]
+    return compose([*common, *KINDS[kind], *more])
+
+
+def quiet(line):
+    pass
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_from_training_to_scores(kind, pictures, tmp_path, capsys):
+    said = []
+    result = run_training(config(pictures, kind), tmp_path / "run", say=said.append)
+    assert result["finished"] and any(line.startswith("temperature ") for line in said)
+    stored = yaml.safe_load((tmp_path / "run" / "model" / "config.yaml").read_text())
+    assert stored["model"]["kind"] == kind and "encoder_weights" not in stored["model"]
+    assert stored["inference"]["temperature"] != 1 and 0.05 <= stored["inference"]["threshold"] <= 0.95
+    scores = json.loads((tmp_path / "run" / "validation.json").read_text())
+    assert scores["inference"]["temperature"] == stored["inference"]["temperature"]
+    # Fitted on these very images, it must have helped their likelihood, of which the calibration error is a part.
+    assert scores["metrics"]["ece"]["mean"] < scores["metrics"]["ece_raw"]["mean"] + 0.05
+    argv = ["evaluate", "--model", str(tmp_path / "run" / "model"), "--dataset", "folder", "--root", str(pictures)]
+    argv += ["--split", "val", "--device", "cpu", "--precision", "float32", "--reliability", str(tmp_path / "r.png")]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    assert f"{scores['metrics']['ece']['mean']:.4f}" in printed and "ece_raw" in printed
+    assert (tmp_path / "r.png").stat().st_size > 1000
+    assert ("diversity has no value" in printed) == (kind != "fast")  # one member, no chains
+
+
+def test_rule_3_batch_norm_and_its_averages_are_resumed(pictures, tmp_path):
+    run_training(config(pictures, "fast"), tmp_path / "whole", say=quiet)
+    for minutes in (0, None):
+        length = "null" if minutes is None else minutes
+        run_training(
+            config(pictures, "fast", f"trainer.max_minutes={length}", "resume=auto"), tmp_path / "cut", say=quiet
+        )
+    same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_the_fast_network_learns_and_its_ensemble_predicts(pictures, tmp_path, capsys):
+    for seed in (0, 1):
+        run_training(config(pictures, "fast", "trainer.max_steps=60", f"seed={seed}"), tmp_path / str(seed), say=quiet)
+    models = [str(tmp_path / str(seed) / "model") for seed in (0, 1)]
+    predictor = segdiff.load(models[0], device="cpu", precision="float32")
+    assert predictor.sampling.chains == 3 and predictor.sampling.steps == 2
+    scores = json.loads((tmp_path / "0" / "validation.json").read_text())
+    assert scores["metrics"]["dice"]["mean"] > 0.8
+    assert 0 < scores["metrics"]["diversity"]["mean"] < 0.5  # chains differ, and not wildly
+    image = next((pictures / "val" / "images").glob("*.png"))
+    argv = ["predict", "--image", str(image), "--output-dir", str(tmp_path / "out"), "--device", "cpu", "--chains", "2"]
+    assert main([*argv, "--model", models[0], "--model", models[1], "--precision", "bfloat16"]) == 0
+    record = json.loads((tmp_path / "out" / "prediction.json").read_text())
+    assert len(record["members"]) == 2 and record["precision"] == "bf16" and record["runtime"] == "torch"
+    assert all(member["sampling"]["chains"] == 2 for member in record["members"])
+    assert main([*argv, "--overwrite", "--model", models[0], "--model", models[0]]) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
+def test_bf16_costs_no_dice(pictures, tmp_path):
+    run_training(config(pictures, "fast", "trainer.max_steps=60"), tmp_path / "run", say=quiet)
+    probabilities = []
+    for precision in ("float32", "bf16"):
+        predictor = segdiff.load(tmp_path / "run" / "model", device="cpu", precision=precision)
+        image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        probabilities.append(predictor.predict(image).probability)
+    assert np.abs(probabilities[0] - probabilities[1]).mean() < 0.02
+
+
+@pytest.mark.parametrize("kind", ["fast", "fast_direct"])
+def test_a_compiled_network_says_the_same(kind, pictures, tmp_path):
+    """With the compiler's front end alone: what it generates takes a minute, and is its own affair."""
+    run_training(config(pictures, kind, "trainer.calibrate=false"), tmp_path / "run", say=quiet)
+    image = np.random.default_rng(0).integers(0, 255, (40, 64, 3), dtype=np.uint8)
+    predictor = segdiff.load(tmp_path / "run" / "model", device="cpu", precision="float32")
+    wanted = predictor.predict(image, keep_chains=True)
+    compile_segmenter(predictor.segmenter, predictor.device, backend="eager")
+    got = predictor.predict(image, keep_chains=True)
+    np.testing.assert_allclose(got.chains, wanted.chains, atol=1e-5)
+
+
+def test_pretrained_weights_are_copied_or_missing_at_once(monkeypatch):
+    from segmentation_models_pytorch import encoders
+
+    from segdiff.models import pretrained
+
+    for model in ({"kind": "smp", "encoder": "mobileone_s0"}, {**TINY_FAST, "encoder": "mobileone_s0"}):
+        segmenter = build_segmenter(model, {})
+        monkeypatch.setattr(pretrained, "_reachable", lambda: False)
+        with pytest.raises(MissingError, match="not on this machine"):
+            load_encoder_weights(segmenter, "imagenet")
+        original = encoders.get_encoder
+
+        def filled(name, weights, original=original, **sizes):
+            encoder = original(name, weights=None, **sizes)
+            torch.nn.init.constant_(next(encoder.parameters()), 0.5)
+            return encoder
+
+        monkeypatch.setattr(encoders, "get_encoder", filled)
+        load_encoder_weights(segmenter, "imagenet")
+        assert (next(segmenter.network.borrowed.parameters()) == 0.5).all()
+        monkeypatch.undo()
+    with pytest.raises(ConfigError, match="model=smp, or model.encoder"):
+        load_encoder_weights(build_segmenter(TINY_FAST, {}), "imagenet")
+    with pytest.raises(ConfigError, match="has no such weights"):
+        load_encoder_weights(build_segmenter({"kind": "smp", "encoder": "mobileone_s0"}, {}), "imgnet")
+
+
+def test_one_beginning_is_enough(pictures, tmp_path):
+    with pytest.raises(ConfigError, match="not both"):
+        run_training(config(pictures, "smp", "model.init=x", "model.encoder_weights=imagenet"), tmp_path, say=quiet)
