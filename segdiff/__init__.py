@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
 # torch takes seconds to import: each function imports what it needs when it is called.
 
 
-def load(name: str | Path, device: str = "auto", precision: str = "auto") -> Predictor:
+def load(
+    name: str | Path | Sequence[str | Path], device: str = "auto", precision: str = "auto", runtime: str = "torch"
+) -> Predictor:
     """A trained model, ready to predict.
 
     Args:
-        name: a model folder, such as `runs/mine/model`, or "owner/name" on the Hugging Face hub.
+        name: a model folder, such as `runs/mine/model`, or "owner/name" on the Hugging Face hub; several are averaged.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
         precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
+        runtime: "torch", or "onnx" or "openvino" for a model that `segdiff export` was run on.
     Returns:
         A predictor; `predictor.predict(image)` gives a `Prediction`.
     Raises:
@@ -30,7 +34,7 @@ def load(name: str | Path, device: str = "auto", precision: str = "auto") -> Pre
     """
     from segdiff.workflows.load import load_predictor
 
-    return load_predictor(name, device=device, precision=precision)
+    return load_predictor(name, device, precision, runtime)
 
 
 def train(*overrides: str, folder: str | Path) -> dict[str, Any]:

@@ -39,7 +39,11 @@ def test_choice_composes_and_is_accepted(choice):
     build_augmentation(config["augmentation"])
     assert config["dataset"]["kind"] in DATASETS
     get_protocol(config["dataset"]["protocol"], config["dataset"]["kind"])
-    config["model"].pop("init")
+    for of_training in ("init", "encoder_weights"):
+        config["model"].pop(of_training, None)
+    if config["model"]["kind"] == "smp":  # not every encoder can be built without memory
+        build_segmenter(config["model"], config["diffusion"])
+        return
     with torch.device("meta"):
         build_segmenter(config["model"], config["diffusion"])
 

@@ -11,6 +11,7 @@ from segdiff.inference.temperature import LIMIT, log_odds
 
 BINS = 3201  # of log-odds, 0.01 apart: so many numbers stand for all pixels of an image
 LOWEST, HIGHEST = 0.2, 5.0  # temperatures that are looked at
+FEWEST = 5  # images that a threshold is fitted to: of fewer, each would have its own way
 THRESHOLDS = np.arange(5, 96) / 100
 
 
@@ -55,9 +56,9 @@ class Calibration:
     def threshold(self, temperature: float) -> float:
         """That of the best mean Dice over images, of probabilities at this temperature; the nearest to 0.5 of equals.
 
-        0.05 to 0.95 in steps of 0.01.
+        0.05 to 0.95 in steps of 0.01; 0.5 of fewer than five images.
         """
-        if not self.images:
+        if len(self.images) < FEWEST:
             return 0.5
         cuts = np.log(THRESHOLDS / (1 - THRESHOLDS)) * temperature
         first = np.searchsorted(np.linspace(-LIMIT, LIMIT, BINS), cuts, side="right")  # above the threshold: object

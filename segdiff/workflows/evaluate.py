@@ -47,7 +47,8 @@ def evaluate(
         scoring: which metrics; None: those of the protocol.
         seed: as `Predictor.predict`, like the next three.
         sampling: None: the model's own.
-        threshold, temperature: None: the model's own.
+        threshold: None: the model's own.
+        temperature: likewise.
         batch_size: "auto" or a number.
         limit: only the first images of the data set; None for all.
         part: a share of these; `segdiff.workflows.join.join` makes one of all parts.

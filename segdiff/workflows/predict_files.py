@@ -89,7 +89,8 @@ def predict_files(
         part: predict a share of the images only; its record is prediction_2of4.json, say.
         seed: as `Predictor.predict`, like the next five.
         sampling: None: the model's own.
-        threshold, temperature: None: the model's own.
+        threshold: None: the model's own.
+        temperature: likewise.
         batch_size: "auto" or a number.
         mpp: micrometres per pixel of the images.
         scale: instead of mpp.

@@ -32,7 +32,7 @@ def test_the_temperature_that_was_hidden_is_found(temperature):
 
 
 def test_the_threshold_is_that_of_the_best_mean_dice():
-    found, images = Calibration(), [drawn(seed) for seed in range(2)]
+    found, images = Calibration(), [drawn(seed) for seed in range(5)]
     for p, truth in images:
         found.add(p, truth)
     every = {t: np.mean([dice(temper(p, 1.3) > t, truth[0, 0]) for p, truth in images]) for t in np.arange(5, 96) / 100}
@@ -45,8 +45,13 @@ def test_nothing_to_fit_changes_nothing():
     assert Calibration().temperature() == 1 and Calibration().threshold(1) == 0.5
     sure = Calibration()
     truth = drawn()[1]
-    sure.add(truth[0, 0].astype(np.float32), truth)  # right and sure: any threshold is as good
+    for _ in range(5):
+        sure.add(truth[0, 0].astype(np.float32), truth)  # right and sure: any threshold is as good
     assert sure.threshold(1.0) == 0.5
+    few = Calibration()
+    for seed in range(4):
+        few.add(*drawn(seed))
+    assert few.threshold(1.0) == 0.5  # too few to have a say
 
 
 def test_the_diagram_is_a_picture(tmp_path):
