@@ -224,7 +224,7 @@ def test_a_run_that_broke_before_its_first_checkpoint_does_not_keep_its_name(tra
 def test_what_differs_from_the_run_of_that_name_is_told(train):
     assert train("run.name=a", "seed=3")[0] == 0
     code, _, err = train("run.name=a", "seed=4", "optimizer.lr=0.5", "resume=auto")
-    assert code == 2 and "other settings (optimizer.lr=0.001 there, 0.5 here, seed=3 there, 4 here)" in err
+    assert code == 2 and "other settings (optimizer.lr=0.0015 there, 0.5 here, seed=3 there, 4 here)" in err
     code, out, _ = train("run.name=a", "seed=3", "resume=auto")
     assert code == 0 and "runs/a is finished, at step 2" in out
 
