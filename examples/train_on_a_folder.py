@@ -22,8 +22,8 @@ NUCLEI = Path(__file__).parent / "nuclei"
 
 
 def main(data: str = str(NUCLEI), folder: str = "runs/example", *settings: str) -> None:
-    # The settings of `make demo`: a network of 0.7 M parameters, small crops, 200 steps. For a real task take
-    # model=segdiff_small instead of experiment=demo, and more time.
+    # The settings of `make demo`: small crops, 300 steps. For a real task leave out
+    # experiment=demo, and take more time.
     result = segdiff.train(
         "experiment=demo", "dataset=folder", f"dataset.root={data}", "resume=auto", *settings, folder=folder
     )
