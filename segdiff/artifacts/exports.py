@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segdiff.artifacts.folder import EXPORTS, Artifact
 from segdiff.errors import ArtifactError, MissingError, OutputError
-from segdiff.models.export import export_onnx
+from segdiff.models.export import DENOISER, ENCODER, NETWORK, export_onnx
 
 OF = "model.txt"  # which model the files are of
 
@@ -21,7 +21,7 @@ def save_onnx(artifact: Artifact, folder: str | Path | None = None) -> list[Path
     Raises:
         ArtifactError: the folder holds something else. OutputError: it cannot be written.
     """
-    target = _folder(artifact) if folder is None else Path(folder)
+    target = (_folder(artifact) if folder is None else Path(folder)).resolve()
     if target.is_file() or (target.is_dir() and not all(_ours(path) for path in target.iterdir())):
         raise ArtifactError(f"{target} exists and holds other things than an exported model: choose another name")
     new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
@@ -29,8 +29,11 @@ def save_onnx(artifact: Artifact, folder: str | Path | None = None) -> list[Path
         new.mkdir(parents=True)
         written = export_onnx(artifact.segmenter, new)
         (new / OF).write_text(artifact.identity + "\n", encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
+        old = target.with_name(f"{new.name}.old")
+        if target.exists():
+            target.replace(old)
         new.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise OutputError.of(target, error) from error
     finally:
@@ -62,4 +65,4 @@ def _folder(artifact: Artifact) -> Path:
 
 
 def _ours(path: Path) -> bool:
-    return path.suffix == ".onnx" or path.name == OF
+    return path.name in (ENCODER, DENOISER, NETWORK, OF)

@@ -78,6 +78,8 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
         save_file(weights, new / WEIGHTS)
         (new / CONFIG).write_text(yaml.safe_dump(_config(artifact), sort_keys=False), encoding="utf-8")
         (new / CARD).write_text(model_card(artifact), encoding="utf-8")
+        if _same(folder, new) and (folder / EXPORTS).is_dir():  # written again as it is: its exports are still its own
+            shutil.copytree(folder / EXPORTS, new / EXPORTS)
         old = folder.with_name(f"{new.name}.old")
         if folder.exists():
             folder.replace(old)
@@ -203,6 +205,12 @@ def _check_keys(found: Any, known: tuple[str, ...], prefix: str, path: Path) -> 
     for key in known:
         if key not in found and key not in MAY_LACK:
             raise ArtifactError(f"{path}: {prefix}{key} is missing")
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether both are models of the same weights and settings."""
+    whole = all((folder / name).is_file() for folder in (one, other) for name in (CONFIG, WEIGHTS))
+    return whole and all((one / name).read_bytes() == (other / name).read_bytes() for name in (CONFIG, WEIGHTS))
 
 
 def _identity(folder: Path) -> str:

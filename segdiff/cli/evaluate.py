@@ -14,7 +14,7 @@ from segdiff.cli.options import (
     positive_int,
     predictor_from,
 )
-from segdiff.cli.scores import add_score_options, scoring_from, table, write_scores
+from segdiff.cli.scores import add_score_options, of_part, scoring_from, table, write_scores
 
 PROG = "segdiff evaluate"
 ALSO = ("ece_raw", "ece", "diversity")
@@ -48,8 +48,10 @@ def main(argv: Sequence[str]) -> int:
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
     scoring = scoring_from(args, (*protocol.metrics, *ALSO))
     scoring.check(dataset.mpp)
+    part = part_from(args)
+    drawn = of_part(args.reliability, None if part.count == 1 else str(part))
+    diagram = None if drawn is None else ReliabilityDiagram(drawn)
     predictor = predictor_from(args)
-    diagram = ReliabilityDiagram(predictor.inference.temperature if args.temperature is None else args.temperature)
     with ImageProgress() as progress:
         scores = evaluate(
             predictor,
@@ -61,17 +63,17 @@ def main(argv: Sequence[str]) -> int:
             temperature=args.temperature,
             batch_size=args.batch_size,
             limit=args.limit,
-            part=part_from(args),
+            part=part,
             progress=progress,
-            watch=None if args.reliability is None else lambda sample, said: diagram.add(sample.mask, said),
+            watch=None if diagram is None else lambda sample, said: diagram.add(sample.mask, said),
         )
     print(table(scores))
     print(
         f"{scores['n']} image(s) of {scores['dataset']}, split {scores['split']}, protocol {scores['protocol']}; "
         f"{scores['sampling']['chains']} chain(s), seed {scores['seed']}"
     )
-    if args.reliability is not None:
-        diagram.draw(args.reliability)
-        print(f"reliability diagram: {args.reliability}")
     write_scores(args, scores, root=args.root, command=["segdiff", "evaluate", *argv])
+    if diagram is not None:
+        diagram.draw()
+        print(f"reliability diagram: {drawn}")
     return 0

@@ -84,7 +84,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     sampling = parser.add_argument_group("sampling (what is not given comes with the model)")
     sampling.add_argument("--chains", type=positive_int, metavar="N", help="chains that are averaged")
     sampling.add_argument("--steps", type=positive_int, metavar="N", help="steps of a chain")
-    sampling.add_argument("--sampler", choices=SAMPLERS, help="ddpm draws noise in every step, the others do not")
+    sampling.add_argument("--sampler", choices=SAMPLERS, help="ddpm draws noise in every step, the others none")
     sampling.add_argument("--views", type=views, metavar="N", help="dihedral views (1 to 8); each is encoded")
     sampling.add_argument("--seed", type=seed, default=0, metavar="N", help="of the noise (default: 0)")
     sampling.add_argument("--threshold", type=share, metavar="T", help="object is what is more probable than T")

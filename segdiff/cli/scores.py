@@ -45,7 +45,7 @@ def write_scores(args: argparse.Namespace, scores: Mapping[str, Any], **more: An
     from segdiff.data.writers import write_json
     from segdiff.workflows.scoring import write_csv
 
-    json_file, csv_file = (_of_part(path, scores.get("part")) for path in (args.json, args.csv))
+    json_file, csv_file = (of_part(path, scores.get("part")) for path in (args.json, args.csv))
     if json_file:
         write_json(json_file, {**scores, **more})
     if csv_file:
@@ -54,7 +54,7 @@ def write_scores(args: argparse.Namespace, scores: Mapping[str, Any], **more: An
         print("scores: " + ", ".join(str(path) for path in (json_file, csv_file) if path))
 
 
-def _of_part(path: str | None, part: str | None) -> Path | None:
+def of_part(path: str | None, part: str | None) -> Path | None:
     """A file of a part has a name of its own: scores.json becomes scores_2of4.json."""
     if path is None or part is None:
         return None if path is None else Path(path)

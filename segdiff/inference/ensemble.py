@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
@@ -19,8 +20,8 @@ from segdiff.inference.run import Progress
 class Ensemble(Predictor):
     """Predicts with each of its members, as each was made to, and averages: every member counts alike.
 
-    The uncertainty is that of all chains of all members: the spread within a member and the spread between them. A
-    deep ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474) is one of plain networks.
+    The uncertainty is that of all chains of all members, before any temperature: the spread within a member and the
+    spread between them. A deep ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474) is one of plain networks.
 
     Args:
         members: two or more, of the same image and mask channels. Scale and windows are each member's own; a threshold
@@ -33,6 +34,9 @@ class Ensemble(Predictor):
         if len(members) < 2:
             raise ConfigError("an ensemble needs two models or more")
         first = members[0]
+        named = [member.identity for member in members if "@" in member.identity]
+        if len(set(named)) < len(named):
+            raise ConfigError("a model is given twice: an ensemble of one and the same is no ensemble")
         for member in members[1:]:
             for name in ("image_channels", "mask_channels"):
                 mine, theirs = getattr(first.segmenter, name), getattr(member.segmenter, name)
@@ -40,12 +44,12 @@ class Ensemble(Predictor):
                     raise ConfigError(f"{first.identity} has {name} {mine}, {member.identity} {theirs}")
         self.members = list(members)
         self.device, self.precision, self.segmenter = first.device, first.precision, first.segmenter
-        self.runtime = first.runtime
+        self.runtime, self.compiled = first.runtime, first.compiled
         self.normalisation, self.sampling = first.normalisation, first.sampling
         threshold = float(np.mean([member.inference.threshold for member in members]))
-        self.inference = replace(first.inference, threshold=threshold, temperature=1.0)
-        known = {member.scale.get("mpp") for member in members}
-        self.scale = {"mpp": first.scale.get("mpp") if None not in known else None}
+        self.inference = replace(first.inference, threshold=threshold)
+        scaled = all(m.scale.get("mpp") is not None and m.inference.grid is None for m in members)
+        self.scale = {"mpp": first.scale.get("mpp") if scaled else None}
         self.identity = " + ".join(member.identity for member in members)
 
     def check(self, sampling: Sampling | None = None) -> None:
@@ -66,13 +70,17 @@ class Ensemble(Predictor):
         array: Any,
         *,
         threshold: float | None = None,
+        temperature: float | None = None,
         keep_chains: bool = False,
+        keep_raw: bool = False,
         progress: Progress | None = None,
         **settings: Any,
     ) -> Prediction:
         """As `Predictor.predict`, each member with its own sampling unless `sampling` is given."""
         count = len(self.members)
-        probability = squares = np.zeros(0, dtype=np.float32)
+        found: list[NDArray[np.float32]] = []  # probability and raw probability, sums
+        shifts: list[NDArray[np.float64]] = []  # sums of differences to the first member, and of squares
+        first = np.zeros(0, dtype=np.float32)
         chains = []
         last: Prediction | None = None
         for number, member in enumerate(self.members):
@@ -81,23 +89,36 @@ class Ensemble(Predictor):
                 if progress is not None:
                     progress(number * total + done, count * total)
 
-            last = member.predict(array, keep_chains=keep_chains, progress=report, **settings)
-            mean = last.probability
+            last = member.predict(
+                array, temperature=temperature, keep_chains=keep_chains, keep_raw=True, progress=report, **settings
+            )
+            assert last.raw_probability is not None
+            raw = last.raw_probability
+            if number == 0:
+                first = raw
+                found = [np.zeros_like(raw), np.zeros_like(raw)]
+                shifts = [np.zeros(raw.shape), np.zeros(raw.shape)]
+            for row in range(0, raw.shape[-2], STRIP):
+                rows = (..., slice(row, row + STRIP), slice(None))
+                spread = 0.0 if last.uncertainty is None else last.uncertainty[rows].astype(np.float64) ** 2
+                shift = raw[rows].astype(np.float64) - first[rows]
+                found[0][rows] += last.probability[rows] / count
+                found[1][rows] += raw[rows] / count
+                shifts[0][rows] += shift / count
+                shifts[1][rows] += (shift**2 + spread) / count
             if last.chains is not None:
                 chains.append(last.chains)
-            if number == 0:
-                probability, squares = np.zeros_like(mean), np.zeros_like(mean)
-            for row in range(0, mean.shape[-2], STRIP):
-                rows = (..., slice(row, row + STRIP), slice(None))
-                spread = 0.0 if last.uncertainty is None else last.uncertainty[rows] ** 2
-                probability[rows] += mean[rows] / count
-                squares[rows] += (mean[rows] ** 2 + spread) / count
         assert last is not None
         return replace(
             last,
-            probability=probability,
-            uncertainty=np.sqrt(np.maximum(squares - probability**2, 0)),
-            threshold=self.inference.threshold if threshold is None else threshold,
+            probability=found[0],
+            raw_probability=found[1] if keep_raw else None,
+            uncertainty=np.sqrt(np.maximum(shifts[1] - shifts[0] ** 2, 0)).astype(np.float32),
+            threshold=self.threshold_at(temperature) if threshold is None else threshold,
             model=self.identity,
             chains=np.concatenate(chains) if chains else None,
         )
+
+    def threshold_at(self, temperature: float | None) -> float:
+        """As `Predictor.threshold_at`: the mean over members."""
+        return float(np.mean([member.threshold_at(temperature) for member in self.members]))

@@ -20,8 +20,8 @@ class Prediction:
     """Probability, uncertainty and mask of one image, on its own grid.
 
     Attributes:
-        probability: float32 (H, W), in [0, 1]: the mean over chains; (M, H, W) for a model of M > 1 mask
-            channels.
+        probability: float32 (H, W), in [0, 1]: the mean over chains, at the model's temperature; (M, H, W) for a model
+            of M > 1 mask channels.
         uncertainty: float32 of the same shape, in [0, 0.5]: the standard deviation over chains; None where
             there is a single chain.
         threshold: of the mask.
@@ -29,6 +29,7 @@ class Prediction:
         seed: of the noise.
         model: identity of the model, "name@hash".
         chains: float32 (K, H, W) or (K, M, H, W), clamped to [0, 1]; None unless asked for.
+        raw_probability: `probability` before the temperature, which acts on nothing else; None unless asked for.
     """
 
     probability: NDArray[np.float32]
@@ -38,6 +39,7 @@ class Prediction:
     seed: int
     model: str
     chains: NDArray[np.float32] | None = None
+    raw_probability: NDArray[np.float32] | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_]:

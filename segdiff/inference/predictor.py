@@ -106,7 +106,7 @@ class Predictor:
         compiled: bool = False,
     ) -> None:
         self.device = pick_device(device)
-        self.runtime = runtime
+        self.runtime, self.compiled = runtime, compiled
         self.precision = resolve_precision(self.device, precision)
         # Convolutions over channels-last weights are the faster ones on GPUs and CPUs (benchmarks/layout.py).
         self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last)
@@ -123,6 +123,13 @@ class Predictor:
         """Raise ConfigError where the model cannot sample so: found before any work. None: as it does by itself."""
         self.segmenter.check(sampling or self.sampling)
 
+    def threshold_at(self, temperature: float | None) -> float:
+        """The threshold at another temperature than the model's that gives the same mask; None: the model's own."""
+        own = self.inference
+        if temperature is None or own.threshold in (0, 0.5, 1):
+            return own.threshold
+        return float(temper(np.array([own.threshold]), check_temperature(temperature) / own.temperature)[0])
+
     def describe(self) -> dict[str, Any]:
         """What determines its results, as plain values, for records."""
         return {"model": self.identity, "sampling": asdict(self.sampling), "inference": asdict(self.inference)}
@@ -137,6 +144,7 @@ class Predictor:
         temperature: float | None = None,
         batch_size: BatchSize = "auto",
         keep_chains: bool = False,
+        keep_raw: bool = False,
         mpp: float | None = None,
         scale: float | None = None,
         windows: tuple[int | None, float] | None = None,
@@ -152,10 +160,12 @@ class Predictor:
             seed: of the noise; images differ in noise by what they show.
             sampling: instead of the predictor's.
             threshold: likewise; a probability above it is object.
-            temperature: likewise; of the probability, not of the chains.
+            temperature: likewise; of the probability, not of the chains. A threshold that is not given moves with it,
+                so that the mask stays the same.
             batch_size: entries (chains times windows) in one call of the network; "auto" begins with a guess
                 and halves it when an allocation fails. Changes memory and speed, not the result.
             keep_chains: also give every chain; memory grows with their number.
+            keep_raw: also give the probability before the temperature.
             mpp: micrometres per pixel of this image, for a model that knows its own.
             scale: instead of mpp: factor from the image's grid to the model's.
             windows: (window, overlap) instead of those of the inference settings.
@@ -170,8 +180,8 @@ class Predictor:
         """
         sampling = sampling or self.sampling
         self.check(sampling)
+        threshold = self.threshold_at(temperature) if threshold is None else check_threshold(threshold)
         temperature = self.inference.temperature if temperature is None else check_temperature(temperature)
-        threshold = self.inference.threshold if threshold is None else check_threshold(threshold)
         window, overlap = windows or (self.inference.window, self.inference.overlap)
 
         source = Source(array, self.segmenter.image_channels)
@@ -205,6 +215,7 @@ class Predictor:
         assert blend is not None  # a picture has at least one window
         probability, *others = blend.finish()
         several = statistics.count > 1
+        raw = np.array(probability) if keep_raw else None
         return Prediction(
             probability=_tempered(probability, temperature),
             uncertainty=_square_root(others[0]) if several else None,
@@ -213,6 +224,7 @@ class Predictor:
             seed=seed,
             model=self.identity,
             chains=np.stack(others[1 if several else 0 :]) if keep_chains else None,
+            raw_probability=raw,
         )
 
     def _grids(self, source: Source, mpp: float | None, scale: float | None, grid: tuple[int, int] | None) -> Grids:

@@ -101,7 +101,9 @@ class WindowRunner:
                 progress(min(done, total), total)  # an ensemble may have more members than chains
 
         while first < len(plan):
-            batch, done_before = plan[first : first + entries], done
+            # G sees windows at their full size, so fewer of them go together than chains do.
+            windows = entries if batch_size != "auto" else max(1, entries // self.segmenter.finest**2)
+            batch, done_before = plan[first : first + windows], done
             try:
                 statistics = self._run_batch(picture, batch, sampling, entries, keep_chains, advance)
             except Exception as error:

@@ -39,12 +39,13 @@ class DiffusionSettings:
         prediction: what the network says: epsilon, x_0, v, velocity (of flow matching) or logits (log-odds of x_0).
         condition: the network is told the index of the time, or the log of the signal-to-noise ratio.
         rescale_times: it is told t * 1000 / steps instead of t.
-        weighting: of the squared error on the scale of x_0: uniform (as the prediction has it), min_snr or
-            snr_plus_1.
+        weighting: of the squared error on the scale of x_0, and of the cross-entropy: uniform (as the prediction has
+            it), min_snr or snr_plus_1.
         mse_weight, cross_entropy_weight, dice_weight: of the terms of the loss; cross-entropy needs logits.
         noise_draws: noisy masks that are trained on for each image, at one encoding.
         self_conditioning: share of samples that are shown their own first guess of x_0 (Chen et al. 2023,
-            arXiv:2208.04202); above 0, sampling shows each step the last x_0.
+            arXiv:2208.04202); above 0, sampling shows each step the last x_0. Networks that take none (the published
+            one) are not shown any.
         recycling: share of samples that are trained as the second step of a chain: their x_t is a step of DDIM from
             the network's own x_0 at the noisiest time, which they are shown where there is self-conditioning (after
             Fu et al. 2023, arXiv:2308.16355).
@@ -88,13 +89,21 @@ class DiffusionSettings:
                 raise ConfigError(f"diffusion.{name}={getattr(self, name)}: a share between 0 and 1 is needed")
         if not 1 <= self.noise_draws <= MOST_DRAWS:
             raise ConfigError(f"diffusion.noise_draws={self.noise_draws}: 1 to {MOST_DRAWS} is possible")
+        if self.recycling and self.prediction not in ("x_0", "logits"):
+            raise ConfigError(
+                f"diffusion.recycling={self.recycling} needs diffusion.prediction=x_0 or logits, not "
+                f"{self.prediction}: the noise of a guess is not the noise that was drawn"
+            )
         if self.training_scales is not None:
             scales = tuple(self.training_scales)
             object.__setattr__(self, "training_scales", scales)
             if len(scales) != 2 or not 0 < scales[0] <= scales[1] < float("inf"):
                 raise ConfigError(f"diffusion.training_scales={list(scales)}: [lowest, highest], above 0, is needed")
-            if self.condition != "log_snr":
-                raise ConfigError("diffusion.training_scales needs diffusion.condition=log_snr: the network is told it")
+            if self.condition != "log_snr" or self.schedule == "flow":
+                raise ConfigError(
+                    "diffusion.training_scales needs diffusion.condition=log_snr, which tells the network the scale, "
+                    "and a schedule that preserves variance: linear or cosine"
+                )
 
 
 class DiffusionSegmenter(Segmenter):
@@ -122,6 +131,8 @@ class DiffusionSegmenter(Segmenter):
         self.image_channels, self.mask_channels = image_channels, mask_channels
         self.prediction = settings.prediction
         self.finest = getattr(network, "finest", 1)
+        # A network that ignores what it is shown would cost a second pass for nothing.
+        self.self_conditioning = settings.self_conditioning if getattr(network, "takes_previous", False) else 0.0
         self.learned_variance = learned_variance
         if learned_variance and (settings.training_scales or settings.prediction == "logits"):
             raise ConfigError("model.learned_variance goes with neither training_scales nor prediction=logits")
@@ -152,18 +163,18 @@ class DiffusionSegmenter(Segmenter):
         x_t = alpha * truth + sigma * epsilon
         told = self._told(t, schedule).to(mask.device)
         previous = None
-        if settings.self_conditioning:
-            coins = self._coins(draw, DRAW_SELF, settings.self_conditioning, mask)
-            previous = self._guess(x_t, told, features, alpha, sigma)[0].clamp(-1, 1) * coins
+        if self.self_conditioning:
+            coins = self._coins(draw, DRAW_SELF, self.self_conditioning, mask)
+            previous = self._guess(x_t, told, features, alpha, sigma)[0] * coins
         if settings.recycling:
             first = torch.full_like(t, settings.steps - 1)
             start = [read_table(table, first, mask) for table in schedule]
             x_T = start[0] * truth + start[1] * epsilon
             x_0, noise = self._guess(x_T, self._told(first, schedule).to(mask.device), features, *start)
             coins = self._coins(draw, DRAW_RECYCLE, settings.recycling, mask)
-            x_t = torch.where(coins > 0, alpha * x_0.clamp(-1, 1) + sigma * noise, x_t)
+            x_t = torch.where(coins > 0, alpha * x_0 + sigma * noise, x_t)
             if previous is not None:
-                previous = torch.where(coins > 0, x_0.clamp(-1, 1), previous)
+                previous = torch.where(coins > 0, x_0, previous)
         said = self._denoiser(x_t, told, features, previous).float()
         output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
         terms: dict[str, Tensor] = {}
@@ -210,10 +221,13 @@ class DiffusionSegmenter(Segmenter):
 
     @torch.no_grad()
     def _guess(self, x_t: Tensor, told: Tensor, features: Any, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """x_0 and epsilon as the network says them with nothing to go by but x_t."""
+        """x_0, clipped, and the epsilon that goes with it, as the network says them with nothing to go by but x_t."""
         said = self._denoiser(x_t, told, features, None).float()
         output = said.chunk(2, 1)[0] if self.learned_variance else said
-        return objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)
+        # Weights that autocast cast while no gradient was wanted must not serve the pass that wants one.
+        torch.clear_autocast_cache()
+        x_0 = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)[0].clamp(-1, 1)
+        return x_0, objectives.epsilon_from_x_0(x_t, x_0, alpha, sigma)
 
     def _told(self, t: Tensor, schedule: tuple[Tensor, Tensor]) -> Tensor:
         """What the network is told of times (B,): float32 (B,) or, of plain indices, int64."""
@@ -269,7 +283,7 @@ class DiffusionSegmenter(Segmenter):
         maps = dihedral(host.to(image.device, non_blocking=True).flatten(1, 2), view)
 
         def denoise(x_t: Tensor, t: int, previous: Tensor | None) -> samplers.Denoised:
-            shown = previous if self.settings.self_conditioning else None
+            shown = previous if self.self_conditioning else None
             said = self._denoiser(x_t, self._number(t), features, shown).float()
             output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
             alpha, sigma = float(self.schedule.alpha[t]), float(self.schedule.sigma[t])

@@ -54,7 +54,8 @@ def export_onnx(segmenter: Segmenter, folder: Path) -> list[Path]:
     """Write the ONNX files of a segmenter into a folder that is there; gives their paths.
 
     Raises:
-        ConfigError: a segmenter that is neither a denoiser nor a plain network.
+        ConfigError: a segmenter that is neither a denoiser nor a plain network, or a network with a part that ONNX, or
+            PyTorch's exporter, does not have.
         MissingError: the package `onnx` is not installed.
     """
     try:
@@ -85,18 +86,24 @@ def export_onnx(segmenter: Segmenter, folder: Path) -> list[Path]:
 def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, takes: list[str], gives: list[str]) -> Path:
     # Each input of four axes has a free batch, height and width; their names differ: x_t has more entries than images.
     axes = {name: {0: f"{name}_n", 2: f"{name}_h", 3: f"{name}_w"} for name in (*takes, *gives) if name != "t"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of checks of sizes, which a file does not repeat
-        torch.onnx.export(
-            module.eval(),
-            inputs,
-            str(path),
-            input_names=takes,
-            output_names=gives,
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of checks of sizes, which a file does not repeat
+            torch.onnx.export(
+                module.eval(),
+                inputs,
+                str(path),
+                input_names=takes,
+                output_names=gives,
+                dynamic_axes=axes,
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except OSError:
+        raise
+    except Exception as error:  # the exporter has many kinds of its own
+        said = " ".join(str(error).split())[:160]
+        raise ConfigError(f"PyTorch cannot write this network as ONNX: {type(error).__name__}, {said}") from error
     return path
 
 

@@ -94,6 +94,7 @@ class FastSegDiff(nn.Module):
     """A denoiser with a cached image: `features = encode(image)` once, then `forward(x_t, t, features)`."""
 
     size_multiple = FACTORS[-1]
+    takes_previous = True
     finest = SHUFFLE  # chains are computed at a quarter of the size
 
     def __init__(self, config: FastConfig) -> None:

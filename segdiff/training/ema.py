@@ -9,7 +9,7 @@ from torch import nn
 
 
 class MovingAverage:
-    """A second copy of a model, an exponential moving average of its parameters (buffers are copied).
+    """A second copy of a model, an exponential moving average of its parameters (and fractional buffers).
 
     The decay warms up as min(decay, (1 + step) / (10 + step)): with the published 0.9999 from the first step on, the
     average is still mostly the random start after ten thousand steps.
@@ -26,4 +26,7 @@ class MovingAverage:
         for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
             average.lerp_(weight, 1 - decay)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+            if mine.is_floating_point():  # the statistics of batch norm belong to the weights they were seen with
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)

@@ -200,7 +200,8 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
             best = validation.calibrated(best)
             save_artifact(best, folder / "model")
             fitted = best.inference
-            say(f"temperature {fitted['temperature']:g}, threshold {fitted['threshold']:g}: fitted, in the model")
+            values = f"temperature {fitted['temperature']:g}, threshold {fitted['threshold']:g}"
+            say(f"{values}: fitted to the validation images, in the model")
         scores = validation.final(load_artifact(folder / "model"), state.step)
         write_json(folder / "validation.json", scores)
         result.update({name: mean_of(scores, name) for name in ("dice", "iou")})

@@ -23,10 +23,12 @@ class Calibration:
     with pixels.
     """
 
-    images: list[NDArray[np.float64]] = field(default_factory=list)
+    images: list[NDArray[np.float64]] = field(default_factory=list)  # one for each rater
+    count: int = 0  # of images
 
     def add(self, probability: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
         """One image: probability (H, W) or (M, H, W), before any temperature; truth (R, M, H, W)."""
+        self.count += 1
         place = np.rint((log_odds(probability) + LIMIT) / (2 * LIMIT) * (BINS - 1)).astype(np.int64).ravel()
         for rater in truth:
             object_ = rater.ravel() != 0
@@ -58,7 +60,7 @@ class Calibration:
 
         0.05 to 0.95 in steps of 0.01; 0.5 of fewer than five images.
         """
-        if len(self.images) < FEWEST:
+        if self.count < FEWEST:
             return 0.5
         cuts = np.log(THRESHOLDS / (1 - THRESHOLDS)) * temperature
         first = np.searchsorted(np.linspace(-LIMIT, LIMIT, BINS), cuts, side="right")  # above the threshold: object

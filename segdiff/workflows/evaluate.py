@@ -13,7 +13,6 @@ from segdiff.errors import ConfigError
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import BatchSize
-from segdiff.inference.temperature import temper
 from segdiff.metrics.table import Scoring
 from segdiff.workflows.parts import Part
 from segdiff.workflows.record import describe
@@ -78,8 +77,6 @@ def evaluate(
     scoring.check(dataset.mpp)
     windows = _windows(predictor, protocol)
 
-    used = predictor.inference.temperature if temperature is None else temperature
-
     rows = []
     for number, index in enumerate(chosen):
         name = dataset.names[index]
@@ -104,11 +101,12 @@ def evaluate(
             grid=protocol.grid,
             progress=report,
             keep_chains="chains" in scoring.needs,
+            keep_raw=True,
         )
         seconds = time.perf_counter() - began
         said = {
             "probability": prediction.probability,
-            "raw_probability": temper(prediction.probability, 1 / used),
+            "raw_probability": prediction.raw_probability,
             "uncertainty": prediction.uncertainty,
             "chains": prediction.chains,
         }
@@ -127,12 +125,15 @@ def evaluate(
         "split": dataset.split,
         "part": None if part.count == 1 else str(part),
         **describe(predictor, sampling, threshold, seed, temperature),
-        "windows": {"window": windows[0], "overlap": windows[1]},
+        "windows": None if windows is None else {"window": windows[0], "overlap": windows[1]},
         "per_image": images,
     }
 
 
-def _windows(predictor: Predictor, protocol: Protocol) -> tuple[int | None, float]:
+def _windows(predictor: Predictor, protocol: Protocol) -> tuple[int | None, float] | None:
+    """Those of the protocol; None: the model's own, which are in its description."""
+    if protocol.window is None and protocol.overlap is None:
+        return None
     own = predictor.inference
     window = own.window if protocol.window is None else protocol.window
     return window, own.overlap if protocol.overlap is None else protocol.overlap

@@ -12,7 +12,10 @@ from segdiff.metrics.table import Scoring
 from segdiff.workflows.scoring import FORMAT_VERSION, summarise
 
 # What the parts of one evaluation share.
-SHARED = ("dataset", "split", "protocol", "model", "sampling", "threshold", "seed", "precision", "tolerance", "unit")
+SHARED = (
+    *("dataset", "split", "protocol", "model", "members", "sampling", "inference", "windows", "threshold", "seed"),
+    *("precision", "tolerance", "unit"),
+)
 
 
 def join(paths: Sequence[str | Path]) -> dict[str, Any]:

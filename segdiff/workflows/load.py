@@ -45,8 +45,6 @@ def load_predictor(
         ConfigError: a device or precision that this machine does not have.
     """
     names = [name] if isinstance(name, (str, Path)) else list(name)
-    if len({str(one) for one in names}) < len(names):
-        raise ConfigError("a model is given twice: an ensemble of one and the same is no ensemble")
     members = [predictor_of(from_pretrained(one), device, precision, runtime, compiled) for one in names]
     for member in members:
         member.sampling = change_sampling(member.sampling, **changes)

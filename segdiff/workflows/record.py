@@ -46,10 +46,13 @@ def describe(
     What is None is the predictor's own.
     """
     described = predictor.describe()
-    if sampling is not None:
-        described["sampling"] = asdict(sampling)
-    given = {"threshold": threshold, "temperature": temperature}
-    described["inference"] |= {name: value for name, value in given.items() if value is not None}
+    given = {"temperature": temperature, "threshold": threshold}
+    if threshold is None and temperature is not None:
+        given["threshold"] = predictor.threshold_at(temperature)
+    for one in (described, *described.get("members", [])):
+        if sampling is not None:
+            one["sampling"] = asdict(sampling)
+        one["inference"] |= {name: value for name, value in given.items() if value is not None}
     return {
         **described,
         "threshold": described["inference"]["threshold"],
@@ -57,6 +60,7 @@ def describe(
         "device": str(predictor.device),
         "precision": predictor.precision,
         "runtime": predictor.runtime,
+        "compiled": predictor.compiled,
         "versions": versions(),
     }
 
@@ -147,6 +151,8 @@ def _runs(path: Path) -> list[dict[str, Any]]:
     newest = json.loads(path.read_text(encoding="utf-8"))
     runs = [*newest.pop("earlier_runs", []), newest]
     for run in runs:
+        if isinstance(run.get("inference"), dict):
+            run["inference"].setdefault("temperature", 1.0)  # records of before there was one
         run["images"] = [dict(image) for image in run["images"]]
     return runs
 

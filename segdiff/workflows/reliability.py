@@ -8,20 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data.writers import atomic
+from segdiff.errors import ConfigError
 from segdiff.inference.prediction import Prediction
-from segdiff.inference.temperature import temper
 from segdiff.metrics.calibration import BINS, reliability
+
+FORMATS = (".png", ".pdf", ".svg")
 
 
 class ReliabilityDiagram:
-    """Adds up images; draws how often pixels of each probability are object.
+    """Adds up images; draws how often pixels of each probability are object, before and after the temperature.
 
     Args:
-        temperature: that the predictions were made with: both sides of it are drawn.
+        path: of the picture; its suffix says the format.
+    Raises:
+        ConfigError: a suffix that is no format of a picture.
     """
 
-    def __init__(self, temperature: float) -> None:
-        self.temperature = temperature
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in FORMATS:
+            raise ConfigError(f"{path}: give a name that ends with {', '.join(FORMATS)}")
         self.table = np.zeros((BINS, 3))
         self.raw = np.zeros((BINS, 3))
 
@@ -30,18 +36,19 @@ class ReliabilityDiagram:
         for rater in truth:
             target = rater if prediction.probability.ndim == 3 else rater[0]
             self.table += reliability(prediction.probability, target)
-            self.raw += reliability(temper(prediction.probability, 1 / self.temperature), target)
+            raw = prediction.probability if prediction.raw_probability is None else prediction.raw_probability
+            self.raw += reliability(raw, target)
 
-    def draw(self, path: str | Path) -> None:
-        """Write the picture (its suffix says the format, such as .png)."""
+    def draw(self) -> None:
+        """Write the picture."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(5, 5.5), layout="constrained")
         above, below = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
         above.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="as it should be")
         told = {"as the network says": self.raw}
-        if self.temperature != 1:
-            told[f"at temperature {self.temperature:g}, as delivered"] = self.table
+        if not np.array_equal(self.raw, self.table):
+            told["at its temperature, as delivered"] = self.table
         for label, table in told.items():
             seen = table[table[:, 0] > 0]
             gap = np.abs(table[:, 1] - table[:, 2]).sum() / max(table[:, 0].sum(), 1)
@@ -54,5 +61,5 @@ class ReliabilityDiagram:
         below.set_ylabel("pixels")
         below.set_yscale("log")
         below.set_xlabel("probability of object")
-        with atomic(path) as file:
-            figure.savefig(file, format=Path(path).suffix.removeprefix(".") or "png", dpi=120)
+        with atomic(self.path) as file:
+            figure.savefig(file, format=self.path.suffix.lower().removeprefix("."), dpi=120)

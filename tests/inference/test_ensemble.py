@@ -29,7 +29,7 @@ def test_members_count_alike_and_their_spread_is_seen():
 
 def test_plain_members_that_disagree_are_unsure():
     image = np.full((32, 32, 3), 255, np.uint8)
-    both = Ensemble([make_predictor(red), make_predictor(inverse)]).predict(image, keep_chains=True)
+    both = Ensemble([make_predictor(red, identity="a@1"), make_predictor(inverse)]).predict(image, keep_chains=True)
     assert (
         np.allclose(both.probability, 0.5) and np.allclose(both.uncertainty, 0.5) and both.chains.shape == (2, 32, 32)
     )
@@ -50,8 +50,8 @@ def test_members_that_do_not_go_together():
     with pytest.raises(ConfigError, match="two models"):
         Ensemble([make_predictor()])
     with pytest.raises(ConfigError, match="mask_channels 1"):
-        Ensemble([make_predictor(), make_predictor(mask_channels=2)])
-    pair = Ensemble([make_predictor(scale={"mpp": 0.5}), make_predictor()])
+        Ensemble([make_predictor(), make_predictor(mask_channels=2, identity="b@2")])
+    pair = Ensemble([make_predictor(scale={"mpp": 0.5}), make_predictor(identity="b@2")])
     with pytest.raises(ConfigError, match="does not know its own"):
         pair.scale_factor(mpp=0.25)
 
@@ -78,3 +78,24 @@ def test_a_predictor_tempers_probabilities_not_chains():
     with pytest.raises(ConfigError, match="positive"):
         make_predictor().predict(image, temperature=-1.0)
     assert make_predictor().check(Sampling()) is None
+
+
+def test_a_temperature_of_ones_own_changes_no_mask():
+    image = picture()
+    model = make_predictor(noisy, chains=3, temperature=2.0, threshold=0.3)
+    wanted = model.predict(image)
+    for temperature in (0.5, 1.0, 3.0):
+        got = model.predict(image, temperature=temperature, keep_raw=True)
+        assert (got.mask == wanted.mask).mean() > 0.999  # rounding at the threshold
+        np.testing.assert_allclose(got.probability, temper(got.raw_probability, temperature), atol=1e-6)
+
+
+def test_spread_is_of_the_chains_themselves():
+    """Before any temperature: within [0, 0.5], and none at all where members agree."""
+    image = picture()
+    same = [make_predictor(red, identity=name, temperature=t) for name, t in (("a@1", 0.1), ("b@2", 0.1))]
+    agreed = Ensemble(same).predict(image, keep_raw=True)
+    assert not agreed.uncertainty.any()
+    np.testing.assert_allclose(agreed.raw_probability, make_predictor(red).predict(image).probability, atol=1e-6)
+    with pytest.raises(ConfigError, match="given twice"):
+        Ensemble([make_predictor(identity="a@1"), make_predictor(identity="a@1")])

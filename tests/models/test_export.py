@@ -24,9 +24,9 @@ KINDS = {
 }
 
 
-def saved(kind, folder):
+def saved(kind, folder, seed=0):
     model, diffusion = KINDS[kind]
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     segmenter = build_segmenter(model, diffusion)
     for parameter in segmenter.parameters():
         if not parameter.any():
@@ -71,8 +71,11 @@ def test_what_cannot_be_is_told(tmp_path):
         load_predictor(folder, runtime="onnx")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("")
-    with pytest.raises(ArtifactError, match="other things"):
-        save_onnx(load_artifact(folder), tmp_path / "mine")
+    for other in ("thesis.txt", "yolo.onnx"):
+        (tmp_path / "mine" / "thesis.txt").rename(tmp_path / "mine" / other)
+        with pytest.raises(ArtifactError, match="other things"):
+            save_onnx(load_artifact(folder), tmp_path / "mine")
+        (tmp_path / "mine" / other).rename(tmp_path / "mine" / "thesis.txt")
 
 
 def test_a_model_that_is_saved_again_loses_its_exports(tmp_path):
@@ -80,5 +83,7 @@ def test_a_model_that_is_saved_again_loses_its_exports(tmp_path):
     folder = saved("fast_direct", tmp_path)
     save_onnx(load_artifact(folder))
     assert (folder / "onnx" / "network.onnx").is_file()
-    saved("fast_direct", tmp_path)
+    saved("fast_direct", tmp_path)  # as it was
+    assert (folder / "onnx" / "network.onnx").is_file()
+    saved("fast_direct", tmp_path, seed=1)
     assert not (folder / "onnx").exists()

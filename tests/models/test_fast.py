@@ -189,6 +189,8 @@ def test_rule_2_the_loss_of_a_sample_does_not_depend_on_its_batch(diffusion):
         ({"training_scales": (0.1, 0.5)}, "needs diffusion.condition=log_snr"),
         ({"self_conditioning": 1.5}, "between 0 and 1"),
         ({"noise_draws": 0}, "noise_draws=0"),
+        ({"recycling": 0.5}, "x_0 or logits"),
+        ({"training_scales": (0.1, 0.5), "condition": "log_snr", "schedule": "flow"}, "preserves variance"),
     ],
 )
 def test_diffusion_settings_that_cannot_be(settings, said):

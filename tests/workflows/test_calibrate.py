@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ConfigError
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.temperature import temper
 from segdiff.metrics import dice, ece
@@ -56,10 +57,12 @@ def test_nothing_to_fit_changes_nothing():
 
 def test_the_diagram_is_a_picture(tmp_path):
     p, truth = drawn()
-    diagram = ReliabilityDiagram(temperature=2.0)
+    diagram = ReliabilityDiagram(tmp_path / "new" / "ece.png")
     for _ in range(2):
-        diagram.add(truth, Prediction(temper(p, 2.0), None, 0.5, Sampling(), 0, "m@1"))
-    diagram.draw(tmp_path / "new" / "ece.png")
+        diagram.add(truth, Prediction(temper(p, 2.0), None, 0.5, Sampling(), 0, "m@1", raw_probability=p))
+    diagram.draw()
+    with pytest.raises(ConfigError, match="ends with"):
+        ReliabilityDiagram(tmp_path / "ece.docx")
     with Image.open(tmp_path / "new" / "ece.png") as picture:
         assert picture.size[0] > 300
     assert np.abs(diagram.raw[:, 1] - diagram.raw[:, 2]).sum() / diagram.raw[:, 0].sum() < 0.02  # as it was drawn
