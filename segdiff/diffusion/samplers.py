@@ -23,14 +23,16 @@ from segdiff.errors import ConfigError
 
 
 class Denoised(NamedTuple):
-    """One evaluation. `variance_fraction` f in [0, 1] says log-variance = f log(beta) + (1 - f) log(posterior).
+    """One evaluation. An `epsilon` of None is the one that goes with x_0; samplers find it where they need it.
+
+    `variance_fraction` f in [0, 1] says log-variance = f log(beta) + (1 - f) log(posterior).
 
     It is the fraction, not the log-variance, because the bounds depend on the step's other end, which a closure over
     (x_t, t) does not know: so one network serves every respaced chain.
     """
 
     x_0: Tensor
-    epsilon: Tensor
+    epsilon: Tensor | None = None
     variance_fraction: Tensor | None = None
 
 
@@ -97,13 +99,11 @@ def ddim(
     x, previous = x_T, None
     for k, (t, step) in enumerate(zip(times, steps, strict=True)):
         said = denoise(x, t, previous)
-        x_0, epsilon = said.x_0, said.epsilon
-        if clip:
-            x_0 = x_0.clamp(-1, 1)
-            epsilon = epsilon_from_x_0(x, x_0, step.alpha_t, step.sigma_t)
+        x_0 = said.x_0.clamp(-1, 1) if clip else said.x_0
         if k + 1 == len(steps):
             x = x_0
         else:
+            epsilon = _epsilon(said, x_0, x, step.alpha_t, step.sigma_t)
             deviation = eta * math.sqrt(step.variance)
             direction = math.sqrt(max(step.sigma_s**2 - deviation**2, 0.0))
             x = step.alpha_s * x_0 + direction * epsilon
@@ -167,10 +167,8 @@ def heun(
 
     def read(x: Tensor, t: int, alpha: float, sigma: float, previous: Tensor | None) -> tuple[Tensor, Tensor]:
         said = denoise(x, t, previous)
-        if not clip:
-            return said.x_0, said.epsilon
-        x_0 = said.x_0.clamp(-1, 1)
-        return x_0, epsilon_from_x_0(x, x_0, alpha, sigma)
+        x_0 = said.x_0.clamp(-1, 1) if clip else said.x_0
+        return x_0, _epsilon(said, x_0, x, alpha, sigma)
 
     for k, (t, step) in enumerate(zip(times, steps, strict=True)):
         x_0, epsilon = read(x, t, step.alpha_t, step.sigma_t, previous)
@@ -213,6 +211,13 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "heun": heun,
     "mean": mean,
 }
+
+
+def _epsilon(said: Denoised, x_0: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Tensor:
+    """The epsilon that goes with this x_0: as it was said, unless it was not, or x_0 was clipped."""
+    if said.epsilon is None or x_0 is not said.x_0:
+        return epsilon_from_x_0(x_t, x_0, alpha, sigma)
+    return said.epsilon
 
 
 def _transitions(schedule: NoiseSchedule, times: Sequence[int]) -> list[Transition]:

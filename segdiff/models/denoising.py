@@ -287,8 +287,11 @@ class DiffusionSegmenter(Segmenter):
             said = self._denoiser(x_t, self._number(t), features, shown).float()
             output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
             alpha, sigma = float(self.schedule.alpha[t]), float(self.schedule.sigma[t])
+            fraction = None if spread is None else (spread + 1) / 2
+            if self.prediction == "logits":
+                return samplers.Denoised(torch.tanh(output / 2), None, fraction)
             x_0, epsilon = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)
-            return samplers.Denoised(x_0, epsilon, None if spread is None else (spread + 1) / 2)
+            return samplers.Denoised(x_0, epsilon, fraction)
 
         return sampler_of(sampling)(
             denoise, maps[0], self.schedule, times, noise=lambda k: maps[k + 1], clip=sampling.clip
