@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load(
-    name: str | Path | Sequence[str | Path], device: str = "auto", precision: str = "auto", runtime: str = "torch"
+    name: str | Path | Sequence[str | Path], device: str = "auto", precision: str = "auto", runtime: str = "auto"
 ) -> Predictor:
     """A trained model, ready to predict.
 
@@ -24,7 +24,7 @@ def load(
         name: a model folder, such as `runs/mine/model`, or "owner/name" on the Hugging Face hub; several are averaged.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
         precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
-        runtime: "torch", or "onnx" or "openvino" for a model that `segdiff export` was run on.
+        runtime: "torch", or "onnx" or "openvino" for a model that `segdiff export` was run on; "auto": the fastest.
     Returns:
         A predictor; `predictor.predict(image)` gives a `Prediction`.
     Raises:

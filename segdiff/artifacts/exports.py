@@ -58,6 +58,11 @@ def find_onnx(artifact: Artifact) -> Path:
     return folder
 
 
+def has_onnx(artifact: Artifact) -> bool:
+    """Whether `find_onnx` would find files."""
+    return artifact.path is not None and (artifact.path / EXPORTS / OF).is_file()
+
+
 def _folder(artifact: Artifact) -> Path:
     if artifact.path is None:
         raise MissingError("the model was not loaded from a folder: save it first")

@@ -19,7 +19,7 @@ T = TypeVar("T")
 # importing them for a help text would import torch.
 SAMPLERS = ("ddpm", "ddim", "dpmpp_2m", "heun", "mean")
 PRECISIONS = ("auto", "bf16", "bfloat16", "float32")
-RUNTIMES = ("torch", "onnx", "openvino")
+RUNTIMES = ("auto", "torch", "onnx", "openvino")
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,7 +95,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
     machine.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the network (default: auto)")
     machine.add_argument(
-        "--runtime", choices=RUNTIMES, default="torch", help="what runs the network; others than torch: segdiff export"
+        "--runtime", choices=RUNTIMES, default="auto", help="what runs the network (default: auto; see segdiff export)"
     )
     machine.add_argument(
         "--compile", action="store_true", help="compile the network first: a minute, for many pictures of one size"

@@ -5,6 +5,7 @@ A denoiser becomes two files, its encoder and one call of it; a plain network on
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,9 @@ from segdiff.models.denoising import DiffusionSegmenter
 from segdiff.models.plain import PlainSegmenter
 from segdiff.models.segmenter import Segmenter
 
-RUNTIMES = ("torch", "onnx", "openvino")
+RUNTIMES = ("auto", "torch", "onnx", "openvino")
+# What "auto" takes of an exported model on a CPU, by precision: the fastest in benchmarks/runtimes.py.
+FASTEST = {"bf16": "openvino", "float32": "onnx"}
 ENCODER, DENOISER, NETWORK = "encoder.onnx", "denoiser.onnx", "network.onnx"
 OPSET = 18
 INSTALL = {"onnx": "onnxruntime", "openvino": "openvino"}
@@ -111,14 +114,14 @@ def check_runtime(runtime: str) -> str:
     """ConfigError for a runtime that is not known, MissingError for one that is not installed."""
     if runtime not in RUNTIMES:
         raise ConfigError(f"runtime={runtime} is not known; known: {', '.join(RUNTIMES)}")
-    if runtime != "torch":
-        import importlib.util
-
-        if importlib.util.find_spec(INSTALL[runtime]) is None:
-            raise MissingError(
-                f"runtime={runtime} needs the package {INSTALL[runtime]}: pip install 'segdiff[{runtime}]'"
-            )
+    if runtime in INSTALL and not is_installed(runtime):
+        raise MissingError(f"runtime={runtime} needs the package {INSTALL[runtime]}: pip install 'segdiff[{runtime}]'")
     return runtime
+
+
+def is_installed(runtime: str) -> bool:
+    """Whether a runtime other than torch can be imported."""
+    return importlib.util.find_spec(INSTALL[runtime]) is not None
 
 
 def open_session(path: Path, runtime: str, precision: str, threads: int) -> Session:

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from segdiff.artifacts.exports import find_onnx
+from segdiff.artifacts.exports import find_onnx, has_onnx
 from segdiff.artifacts.folder import Artifact
 from segdiff.artifacts.hub import from_pretrained
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.ensemble import Ensemble
 from segdiff.inference.predictor import InferenceSettings, Predictor
-from segdiff.models.device import resolve_precision
-from segdiff.models.export import check_runtime, with_runtime
+from segdiff.models.device import pick_device, resolve_precision
+from segdiff.models.export import FASTEST, check_runtime, is_installed, with_runtime
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
 
@@ -37,7 +37,8 @@ def load_predictor(
             ensemble (`segdiff.inference.ensemble`).
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
-        runtime: "torch", or "onnx" or "openvino", which run the files of `segdiff export` on the CPU.
+        runtime: "torch", or "onnx" or "openvino", which run the files of `segdiff export` on the CPU; "auto" takes the
+            fastest that is installed where there are such files, else torch.
         compiled: by torch.compile, at the first picture: for many pictures of one size, on GPUs above all.
         changes: chains, steps, sampler, views: instead of the model's own (`change_sampling`).
     Raises:
@@ -61,6 +62,8 @@ def predictor_of(
 ) -> Predictor:
     """The predictor of an artifact that is in memory, saved or not."""
     segmenter = artifact.segmenter
+    if check_runtime(runtime) == "auto":
+        runtime = "torch" if compiled else _fastest(artifact, device, precision)
     if compiled and runtime != "torch":
         raise ConfigError(f"runtime={runtime} compiles by itself: compile is for runtime=torch")
     if runtime != "torch":
@@ -79,9 +82,16 @@ def predictor_of(
     )
 
 
+def _fastest(artifact: Artifact, device: str, precision: str) -> str:
+    """The runtime that "auto" stands for."""
+    if pick_device(device).type != "cpu" or not has_onnx(artifact):
+        return "torch"
+    best = FASTEST[resolve_precision(torch.device("cpu"), precision)]
+    return best if is_installed(best) else "torch"
+
+
 def _exported(artifact: Artifact, device: str, precision: str, runtime: str) -> tuple[Segmenter, str, str]:
     """The segmenter on another runtime, with the device and precision that it runs in."""
-    check_runtime(runtime)
     if device not in ("auto", "cpu"):
         raise ConfigError(f"runtime={runtime} runs on the CPU, not on device={device}")
     if runtime == "onnx" and precision in ("bf16", "bfloat16"):
