@@ -15,7 +15,6 @@ second training would come out.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,7 +77,6 @@ def run(method: Method, pattern: str, root: str, folds: list[int]) -> None:
         sampling = method.change(predictor.sampling)
         for sample in build_dataset("monuseg", root, "val", fold=fold):
             shown = protocol.prepare(sample)
-            began = time.perf_counter()
             said = predictor.predict(
                 shown.image,
                 sampling=sampling,
@@ -87,7 +85,6 @@ def run(method: Method, pattern: str, root: str, folds: list[int]) -> None:
                 windows=(protocol.window, protocol.overlap or 0.0),
                 keep_chains=True,
             )
-            seconds = time.perf_counter() - began
             truth = shown.mask[0, 0]
             wrong = said.mask != (truth != 0)
             row = {
@@ -98,7 +95,6 @@ def run(method: Method, pattern: str, root: str, folds: list[int]) -> None:
                 "brier": brier(said.probability, truth),
                 "nll": nll(said.probability, truth),
                 "auroc_margin": error_auroc(margin_doubt(said.probability), wrong),
-                "seconds": seconds,
             }
             if said.uncertainty is not None and said.chains is not None:
                 row["auroc_chains"] = error_auroc(said.uncertainty, wrong)
@@ -152,7 +148,7 @@ def main() -> None:
     found = methods()
     report: dict[str, Any] = {"versions": versions(), "folds": args.folds, "methods": {}, "differences": {}}
     columns = ("dice", "iou", "ece", "ece_boundary", "brier", "nll", "ece_t", "brier_t", "auroc_margin")
-    columns += ("auroc_chains", "auroc_both", "diversity", "seconds")
+    columns += ("auroc_chains", "auroc_both", "diversity")
     print("| method | " + " | ".join(columns) + " |\n" + "| --- " * (len(columns) + 1) + "|")
     for method in found:
         run(method, args.models, args.root, args.folds)
@@ -163,10 +159,13 @@ def main() -> None:
             for fold in args.folds
         }
         report["methods"][method.label] = {
-            "means": means,
+            "means": {key: None if np.isnan(value) else value for key, value in means.items()},
             "dice_by_fold": by_fold,
             "temperatures": temperatures,
-            "per_image": method.rows,
+            "per_image": {
+                name: {key: None if np.isnan(value) else float(value) for key, value in row.items()}
+                for name, row in method.rows.items()
+            },
         }
         cells = ["" if np.isnan(means[key]) else f"{means[key]:.4f}" for key in columns]
         print(f"| {method.label} | " + " | ".join(cells) + " |", flush=True)

@@ -1,9 +1,15 @@
 """Other runtimes give the same masks, and say what they cannot."""
 
-import numpy as np
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
-from fakes import TINY_FAST, TINY_MODEL, picture
+from fakes import TINY_FAST, TINY_MODEL
 
 from segdiff.artifacts.exports import save_onnx
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
@@ -34,28 +40,44 @@ def saved(kind, folder, seed=0):
     return save_artifact(Artifact(segmenter, model, diffusion, Normalisation(), sampling, INFERENCE), folder / kind)
 
 
+# In a process of its own: with ONNX Runtime and OpenVINO loaded, PyTorch's later trainings in this one did not end well.
+COMPARE = """
+import json, sys
+import numpy as np
+from fakes import picture
+from segdiff.workflows.load import load_predictor
+
+folder, found = sys.argv[1], {}
+for size in ((50, 70), (90, 33)):  # another size is another batch, too
+    wanted = load_predictor(folder, "cpu", "float32", "torch").predict(picture(*size)).probability
+    found[f"{size}"] = float(wanted.std())
+    for runtime in ("auto", "onnx", "openvino"):
+        predictor = load_predictor(folder, "cpu", "float32", runtime)
+        got = predictor.predict(picture(*size)).probability
+        found[f"{size} {runtime} is {predictor.runtime}"] = float(np.abs(got - wanted).max())
+print(json.dumps(found))
+"""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_runtimes_agree(kind, tmp_path):
-    pytest.importorskip("onnx")
+    for package in ("onnx", "onnxruntime", "openvino"):
+        if importlib.util.find_spec(package) is None:
+            pytest.importorskip(package)
     folder = saved(kind, tmp_path)
     save_onnx(load_artifact(folder))
-    image = picture(50, 70)
-    wanted = load_predictor(folder, "cpu", "float32").predict(image)
-    assert wanted.probability.std() > 1e-3
-    assert load_predictor(folder, "cpu", "float32", "auto").runtime == "onnx"
-    for runtime in ("onnx", "openvino"):
-        pytest.importorskip({"onnx": "onnxruntime"}.get(runtime, runtime))
-        predictor = load_predictor(folder, "cpu", "float32", runtime)
-        got = predictor.predict(image)
-        np.testing.assert_allclose(got.probability, wanted.probability, atol=1e-4)
-        again = predictor.predict(picture(90, 33))  # another size, another batch
-        np.testing.assert_allclose(
-            again.probability, load_predictor(folder, "cpu", "float32").predict(picture(90, 33)).probability, atol=1e-4
-        )
+    command = [sys.executable, "-c", COMPARE, str(folder)]
+    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **paths})
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    spreads = [value for name, value in found.items() if " is " not in name]
+    differences = [value for name, value in found.items() if " is " in name]
+    assert min(spreads) > 1e-3 and len(differences) == 6 and max(differences) < 1e-4, found
+    assert any(name.endswith("auto is onnx") for name in found)
 
 
 def test_what_cannot_be_is_told(tmp_path):
-    pytest.importorskip("onnxruntime")
     folder = saved("fast", tmp_path)
     with pytest.raises(MissingError, match=r"segdiff export --model .*fast --format onnx makes it"):
         load_predictor(folder, runtime="onnx")
