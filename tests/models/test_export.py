@@ -40,7 +40,7 @@ def saved(kind, folder, seed=0):
     return save_artifact(Artifact(segmenter, model, diffusion, Normalisation(), sampling, INFERENCE), folder / kind)
 
 
-# In a process of its own: with ONNX Runtime and OpenVINO loaded, PyTorch's later trainings in this one did not end well.
+# In a process of its own: with ONNX Runtime and OpenVINO loaded, later trainings of PyTorch in this one ended badly.
 COMPARE = """
 import json, sys
 import numpy as np
