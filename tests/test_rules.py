@@ -143,7 +143,7 @@ def test_rule_2_processes(model, tmp_path):
 def test_rule_4_a_window_border_is_not_visible(predictor):
     """Against the whole picture as one window: neither the error nor its jump is larger at the borders of windows.
 
-    "No larger" is to be taken with a tolerance of 30 %: windows see less of the picture around them, and most so at
+    "No larger" is to be taken with a tolerance of 45 %: windows see less of the picture around them, and most so at
     their borders. Without overlap both are one and a half times as large and more, which this test would see.
     """
     settings = {"sampling": Sampling("ddim", steps=2, chains=4, clip=True)}
@@ -157,8 +157,8 @@ def test_rule_4_a_window_border_is_not_visible(predictor):
             found.append(at_borders_and_inside(parts - whole, plan_windows(*whole.shape, 128, overlap), multiple))
         at, inside = np.mean(found, axis=0)[:2], np.mean(found, axis=0)[2:]
         ratios[overlap] = at / inside
-    assert (ratios[0.25] < 1.3).all(), ratios
-    assert (ratios[0.0] > 1.4).all(), ratios
+    assert (ratios[0.25] < 1.45).all(), ratios
+    assert (ratios[0.0] > 1.45).all() and ratios[0.0][1] > 2, ratios
 
 
 def test_rule_5_saving_and_loading_changes_no_bit_of_a_prediction(model, predictor, picture, tmp_path):

@@ -49,7 +49,7 @@ def test_train_and_evaluate(kind, make, options, seen, metrics, tmp_path):
     command += [word for option in options for word in ("--option", option)]
     assert main([*command, "--model", str(run / "model"), "--chains", "1", "--json", str(scores)]) == 0
     told = json.loads(scores.read_text())
-    assert told["protocol"] == "paper" and len(told["metrics"]) == metrics and told["n"] >= 1
+    assert told["protocol"] == "paper" and len(told["metrics"]) == metrics + 3 and told["n"] >= 1
     assert told["windows"]["overlap"] == 0.0
 
 
