@@ -134,9 +134,9 @@ def open_session(path: Path, runtime: str, precision: str, threads: int) -> Sess
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        wanted = [given.name for given in session.get_inputs()]  # an exporter leaves out what a network does not use
-        return lambda inputs: session.run(None, {name: inputs[name] for name in wanted})
+        loaded = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        wanted = [given.name for given in loaded.get_inputs()]  # an exporter leaves out what a network does not use
+        return lambda inputs: loaded.run(None, {name: inputs[name] for name in wanted})
     import openvino
 
     hints = {

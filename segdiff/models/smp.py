@@ -108,6 +108,6 @@ def _built(build: Callable[[], Any], what: str) -> Any:
     """What `build` gives; the library refuses combinations with errors of many kinds, in its own words."""
     try:
         return build()
-    except (ValueError, KeyError, TypeError, NotImplementedError, RuntimeError, AssertionError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
         said = " ".join(str(error).split())[:160]
         raise ConfigError(f"model: {what} cannot be built ({said})") from error
