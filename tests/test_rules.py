@@ -33,12 +33,30 @@ SHORT, LONG = Sampling("ddim", steps=5, chains=3, clip=True), Sampling("ddpm", s
 TOLERANCE = {SHORT: 1e-5, LONG: 1e-4}
 
 
+PAPERS = [
+    "model=segdiff_tiny",
+    "diffusion=x_0",
+    "augmentation=dihedral",
+    "inference=default",
+    "optimizer.weight_decay=0",
+]
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A tiny SegDiff that was trained on examples/nuclei for a quarter of a minute: Dice about 0.85."""
-    overrides = ["experiment=demo", f"dataset.root={EXAMPLES}", "augmentation.crop=64", "device=cpu"]
+    return trained(tmp_path_factory.mktemp("rules"), *PAPERS)
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory):
+    """The fast network, trained likewise."""
+    return segdiff.load(trained(tmp_path_factory.mktemp("fast")), device="cpu", precision="float32")
+
+
+def trained(folder, *choices):
+    overrides = ["experiment=demo", *choices, f"dataset.root={EXAMPLES}", "augmentation.crop=64", "device=cpu"]
     overrides += ["trainer.max_steps=150", "trainer.batch_size=4", "trainer.precision=float32", "trainer.panels=0"]
-    folder = tmp_path_factory.mktemp("rules")
     result = run_training(compose([*overrides, "trainer.validate_every=0"]), folder / "run", say=lambda line: None)
     assert result["dice"] > 0.7  # a network that says nothing would prove nothing
     return folder / "run" / "model"
@@ -143,11 +161,24 @@ def test_rule_2_processes(model, tmp_path):
 def test_rule_4_a_window_border_is_not_visible(predictor):
     """Against the whole picture as one window: neither the error nor its jump is larger at the borders of windows.
 
-    "No larger" is to be taken with a tolerance of 45 %: windows see less of the picture around them, and most so at
-    their borders. Without overlap both are one and a half times as large and more, which this test would see.
+    "No larger" is to be taken with a tolerance of 30 %: windows see less of the picture around them, and most so at
+    their borders. Without overlap both are two and four times larger, which this test would see.
     """
+    ratios = border_ratios(predictor)
+    assert (ratios[0.25] < 1.3).all(), ratios
+    assert (ratios[0.0] > [1.6, 2.5]).all(), ratios
+
+
+def test_rule_4_a_window_border_of_the_fast_network(fast):
+    """Likewise; jumps elsewhere are those between the cells of its coarser grid, where windows begin, too."""
+    ratios = border_ratios(fast, fast.segmenter.size_multiple)
+    assert (ratios[0.25] < 1.45).all(), ratios
+    assert (ratios[0.0] > [1.45, 2.0]).all(), ratios
+
+
+def border_ratios(predictor, multiple=1):
+    """Error and jump at the borders of windows of 128 divided by those elsewhere, with and without overlap."""
     settings = {"sampling": Sampling("ddim", steps=2, chains=4, clip=True)}
-    multiple = predictor.segmenter.size_multiple
     ratios = {}
     for overlap in (0.25, 0.0):
         found = []
@@ -157,8 +188,7 @@ def test_rule_4_a_window_border_is_not_visible(predictor):
             found.append(at_borders_and_inside(parts - whole, plan_windows(*whole.shape, 128, overlap), multiple))
         at, inside = np.mean(found, axis=0)[:2], np.mean(found, axis=0)[2:]
         ratios[overlap] = at / inside
-    assert (ratios[0.25] < 1.45).all(), ratios
-    assert (ratios[0.0] > 1.45).all() and ratios[0.0][1] > 2, ratios
+    return ratios
 
 
 def test_rule_5_saving_and_loading_changes_no_bit_of_a_prediction(model, predictor, picture, tmp_path):
