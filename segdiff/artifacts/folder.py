@@ -25,9 +25,9 @@ from segdiff.settings import read_settings
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 EXPORTS = "onnx"  # a folder of files for other runtimes (`segdiff.artifacts.exports`)
-KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "training")
-INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature")
-MAY_LACK = ("training", "grid", "temperature")  # what older files do not have
+KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "looks", "training")
+INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature", "channels")
+MAY_LACK = ("training", "looks", "grid", "temperature", "channels")  # what older files do not have
 SCALE_KEYS = ("mpp", "object_diameter_px")
 
 
@@ -44,7 +44,8 @@ class Artifact:
         inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold,
             temperature, grid (height, width that pictures are resized to, or null).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
-        training: what is worth telling of its training; for the model card, never read by code.
+        looks: the range of what training pictures look like (`segdiff.inference.looks`); empty where unknown.
+        training: what is worth telling of its training; for the model card and `segdiff models`.
         identity: name and hash of the weights and settings; empty until saved or loaded.
     """
 
@@ -55,6 +56,7 @@ class Artifact:
     sampling: Sampling
     inference: Mapping[str, Any]
     scale: Mapping[str, Any] = field(default_factory=lambda: {"mpp": None, "object_diameter_px": None})
+    looks: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
     path: Path | None = None
@@ -132,6 +134,7 @@ def load_artifact(folder: str | Path) -> Artifact:
         sampling,
         config["inference"],
         config["scale"],
+        config.get("looks") or {},
         config.get("training") or {},
         identity=_identity(folder),
         path=folder,
@@ -194,6 +197,14 @@ def _check(config: Any, path: Path) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
         if value is not None and not number:
             raise ArtifactError(f"{path}: scale.{key}={value}: a number above 0 or null is needed")
+    looks = config.get("looks") or {}
+    if not isinstance(looks, dict) or not all(_is_range(values) for values in looks.values()):
+        raise ArtifactError(f"{path}: looks is not a mapping of ranges, [least, greatest]")
+
+
+def _is_range(values: Any) -> bool:
+    numbers = isinstance(values, list) and len(values) == 2
+    return numbers and all(isinstance(v, (int, float)) and abs(v) < float("inf") for v in values)
 
 
 def _check_keys(found: Any, known: tuple[str, ...], prefix: str, path: Path) -> None:

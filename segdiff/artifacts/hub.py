@@ -1,4 +1,4 @@
-"""Models by name: a folder here, or a repository of the Hugging Face hub."""
+"""Models by name: one that comes with segdiff, a folder here, or a repository of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from segdiff.artifacts.folder import CARD, CONFIG, WEIGHTS, Artifact, load_artifact, save_artifact
+from segdiff.artifacts.names import known_names, shipped_folder
 from segdiff.errors import ArtifactError, MissingError
 
 FILES = [WEIGHTS, CONFIG, CARD]  # all that is ever fetched: nothing else of a repository is looked at
@@ -16,8 +17,9 @@ def from_pretrained(name: str | Path, revision: str | None = None) -> Artifact:
     """Load a trained model by the name of its folder or of its repository.
 
     Args:
-        name: a model folder; or "owner/name" on the Hugging Face hub, which is fetched once and kept in the hub's own
-            cache. With `HF_HUB_OFFLINE=1` in the environment only the cache is asked.
+        name: of a model that comes with segdiff (`segdiff.artifacts.names`); a model folder (`./nuclei` where it is
+            called as one of these); or "owner/name" on the Hugging Face hub, which is fetched once and kept in the
+            hub's own cache. With `HF_HUB_OFFLINE=1` in the environment only the cache is asked.
         revision: branch, tag or commit of the repository.
     Raises:
         MissingError: there is neither such a folder nor such a repository, or it cannot be reached.
@@ -64,11 +66,16 @@ def push_to_hub(folder: str | Path, repository: str, *, private: bool = False, t
 
 def locate(name: str | Path, revision: str | None = None) -> Path:
     """The folder of a model; one of the hub is fetched. Arguments and errors as `from_pretrained`."""
+    shipped = shipped_folder(name) if isinstance(name, str) else None
+    if shipped is not None:
+        return shipped
     path = Path(name).expanduser()
     # A name whose first part is a folder here is meant as a path: a slip in it is not sent to the hub.
     if path.exists() or not REPOSITORY.fullmatch(str(name)) or path.parent.is_dir():
         if not path.is_dir():
-            raise MissingError(f"no model folder {path}")
+            plain = path.parent == Path()
+            hint = f"; models that come with segdiff: {known_names()} (segdiff models)" if plain else ""
+            raise MissingError(f"no model folder {path}{hint}")
         return path
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

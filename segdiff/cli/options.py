@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from segdiff.workflows.parts import Part
 
 T = TypeVar("T")
+DEFAULT_MODEL = "nuclei"
 
 # As segdiff.diffusion.sampling, segdiff.models.device and segdiff.models.export know them (a test compares):
 # importing them for a help text would import torch.
@@ -72,14 +73,18 @@ def batch_size(text: str) -> int | str:
     return text if text == "auto" else positive_int(text)
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """The model, how it samples and where it runs: what predict and evaluate have in common."""
+def add_model_options(parser: argparse.ArgumentParser, default: bool = False) -> None:
+    """The model, how it samples and where it runs: what predict and evaluate have in common.
+
+    default: the model need not be given.
+    """
     parser.add_argument(
         "--model",
-        required=True,
+        required=not default,
         action="append",
         metavar="NAME",
-        help="folder of a trained model, or owner/name on the Hugging Face hub; given several times: an ensemble",
+        help="a name (segdiff models lists them), a folder of a trained model, or owner/name on the Hugging Face hub; "
+        f"given several times: an ensemble{f' (default: {DEFAULT_MODEL})' if default else ''}",
     )
     sampling = parser.add_argument_group("sampling (what is not given comes with the model)")
     sampling.add_argument("--chains", type=positive_int, metavar="N", help="chains that are averaged")
@@ -130,7 +135,8 @@ def predictor_from(args: argparse.Namespace) -> Predictor:
     from segdiff.workflows.load import load_predictor
 
     changes = {name: getattr(args, name) for name in ("chains", "steps", "sampler", "views")}
-    return load_predictor(args.model, device_from(args), args.precision, args.runtime, args.compile, **changes)
+    model = args.model or DEFAULT_MODEL
+    return load_predictor(model, device_from(args), args.precision, args.runtime, args.compile, **changes)
 
 
 def device_from(args: argparse.Namespace) -> str:

@@ -17,6 +17,10 @@ EPILOG = """each image gives, in the output folder,
   NAME_probability.tif   float32, 0 to 1
   NAME_uncertainty.tif   float32, the standard deviation over chains (only with several)
   NAME_overlay.png       the mask's outline over the picture
+with --instances also, of every object,
+  NAME_labels.tif        its number, 0 is background
+  NAME_objects.csv       place, area, mean probability and uncertainty, confidence (share of the chains that have it)
+  NAME_outlines.geojson  its outline, for QuPath
 and prediction.json says how they were made."""
 
 
@@ -48,7 +52,14 @@ def build_parser() -> Parser:
         metavar="X",
         help="resize the images by X for the model; results keep their size",
     )
-    add_model_options(parser)
+    scale.add_argument(
+        "--diameter",
+        type=positive_float,
+        metavar="PIXELS",
+        help="of a typical object of the images, where they are of another magnification than the model's",
+    )
+    parser.add_argument("--instances", action="store_true", help="tell touching objects apart, and measure each")
+    add_model_options(parser, default=True)
     return parser
 
 
@@ -62,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     part = part_from(args)
     predictor = predictor_from(args)
     own = predictor.scale.get("mpp")
-    if own is not None and args.mpp is None and args.scale is None:
+    if own is not None and args.mpp is None and args.scale is None and args.diameter is None:
         print(
             f"{PROG}: the model was trained at {own:.3g} micrometres per pixel; the images are taken to be "
             "at that scale (--mpp says theirs)",
@@ -82,6 +93,8 @@ def main(argv: Sequence[str]) -> int:
             batch_size=args.batch_size,
             mpp=args.mpp,
             scale=args.scale,
+            diameter=args.diameter,
+            instances=args.instances,
             command=["segdiff", "predict", *argv],
             progress=progress,
         )
@@ -98,6 +111,9 @@ def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
     earlier = f", {before} of them before" if before else ""
     print(f"{len(done)} of {len(images)} image(s) predicted{earlier}; how: {folder / record}")
+    for image in done:
+        for remark in image.get("remarks", []):
+            print(f"{PROG}: note on {image['image']}: {remark}", file=sys.stderr)
     for image in failed:
         where = "" if image["image"] in image["error"] else f"{image['image']}: "
         print(f"{PROG}: error: {where}{image['error']}", file=sys.stderr)

@@ -29,6 +29,7 @@ from segdiff.errors import ConfigError
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 import albumentations as A  # noqa: E402
 import cv2  # noqa: E402  what albumentations works with
+from skimage.color import hed_from_rgb, rgb_from_hed  # noqa: E402
 
 BORDERS = {"black": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
 LARGEST_CROP = 16384  # pixels: beyond is a slip that would take all memory
@@ -48,6 +49,9 @@ class Settings:
         hue: largest shift as a part of the colour circle, at most 0.5.
         colour_mix: standard deviation of each entry of a random 3 x 3 matrix that is added to the identity and mixes
             the channels about mid-grey, as other stains and scanners do; and, in parts of 128, of a shift of each.
+        stain: the light that each stain of haematoxylin, eosin and DAB takes away (its optical density, after Ruifrok
+            and Johnston 2001) is multiplied by a factor uniform in [1 - a, 1 + a], and shifted by a part of 1 uniform
+            in [-a / 5, a / 5], each stain by its own: other laboratories and scanners (Tellez et al. 2018).
         border: what lies outside of a rotated or shrunken image: "black", or "reflect", its mirror image.
     """
 
@@ -62,6 +66,7 @@ class Settings:
     saturation: float = 0.0
     hue: float = 0.0
     colour_mix: float = 0.0
+    stain: float = 0.0
     border: str = "black"
 
     def __post_init__(self) -> None:
@@ -73,9 +78,11 @@ class Settings:
             raise ConfigError(f"augmentation.scale is {list(self.scale)}; give [low, high], 0 < low <= high")
         if self.border not in BORDERS:
             raise ConfigError(f"augmentation.border is {self.border}; known: {', '.join(BORDERS)}")
-        for name in ("rotation", "brightness", "contrast", "saturation", "hue", "colour_mix"):
+        for name in ("rotation", "brightness", "contrast", "saturation", "hue", "colour_mix", "stain"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; it must be 0 or more")
+        if self.stain > 1:
+            raise ConfigError(f"augmentation.stain is {self.stain}; 1, which may take a stain away, is the most")
         if self.hue > 0.5:
             raise ConfigError(f"augmentation.hue is {self.hue}; 0.5, half of the colour circle, is the most")
 
@@ -146,6 +153,8 @@ def _transforms(s: Settings) -> list[A.BasicTransform]:
         chain.append(A.Affine(scale=s.scale, rotate=turn, keep_ratio=True, border_mode=BORDERS[s.border], p=1))
     if s.brightness or s.contrast or s.saturation or s.hue:
         chain.append(A.ColorJitter(s.brightness, s.contrast, s.saturation, s.hue, p=1))
+    if s.stain:
+        chain.append(Stain(s.stain))
     if s.colour_mix:
         chain.append(ColourMix(s.colour_mix))
     return chain
@@ -169,6 +178,30 @@ class ColourMix(A.ImageOnlyTransform):
         offset = grey * (1 + shift) - matrix @ np.full(3, grey)
         mixed = cv2.transform(img, np.column_stack([matrix, offset]))
         return mixed if img.dtype == np.uint8 else mixed.clip(0, 1)
+
+
+class Stain(A.ImageOnlyTransform):
+    """Other amounts of each stain: see `Settings.stain`."""
+
+    def __init__(self, amount: float) -> None:
+        super().__init__(p=1)
+        self.amount = amount
+
+    def get_params(self) -> dict[str, Any]:
+        """What optical densities (red, green, blue) are multiplied by, (3, 3), and what is added to them, (3,)."""
+        drawn = self.random_generator.uniform(-self.amount, self.amount, (2, 3))
+        to_stains, to_colours = (np.asarray(matrix, np.float64) for matrix in (hed_from_rgb, rgb_from_hed))
+        return {
+            "matrix": (to_stains @ np.diag(1 + drawn[0]) @ to_colours).T,
+            "shift": drawn[1] / 5 @ to_colours,
+        }
+
+    def apply(self, img: np.ndarray, matrix: np.ndarray, shift: np.ndarray, **params: Any) -> np.ndarray:
+        """img (h, w, 3), uint8 or float32 in [0, 1]; the result of the same type and range."""
+        white = 255 if img.dtype == np.uint8 else 1.0
+        light = np.maximum(img.astype(np.float32) / white, 1 / 255)  # black takes all light: its density is none
+        stained = cv2.exp(cv2.transform(cv2.log(light), np.column_stack([matrix, -shift]))).clip(0, 1)
+        return np.rint(stained * 255).astype(np.uint8) if img.dtype == np.uint8 else stained.astype(np.float32)
 
 
 def _pad_to(side: int, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

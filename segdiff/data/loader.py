@@ -1,14 +1,15 @@
 """Training samples as a pure function of (seed, n), and batches of them in order.
 
-Sample number n = 0, 1, 2, ... counts for ever: pass n // images visits every image once, in an order keyed by
-(seed, pass). Nothing else is drawn from, so that the number of workers and processes changes nothing, and a
-training that was cut goes on at its n.
+Sample number n = 0, 1, 2, ... counts for ever: pass n // images visits every image once (or as often as its data set
+repeats it), in an order keyed by (seed, pass). Nothing else is drawn from, so that the number of workers and processes
+changes nothing, and a training that was cut goes on at its n.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class TrainingSamples:
         self.augment = augment
         self.seed = seed
         self.prepare = prepare
+        self._visits = np.repeat(np.arange(len(dataset)), dataset.repeats or 1)
         self._cache_bytes = self._room = cache_mb * _MEGABYTE
         self._kept: dict[int, tuple[Sample, Normalise]] = {}
         self._order: tuple[int, np.ndarray] | None = None
@@ -79,10 +81,10 @@ class TrainingSamples:
 
     def image_index(self, n: int) -> int:
         """Which image of the data set sample n shows."""
-        number, place = divmod(n, len(self.dataset))
+        number, place = divmod(n, len(self._visits))
         if self._order is None or self._order[0] != number:
-            keys = _words(self.seed, _ORDER, number, len(self.dataset))
-            self._order = number, np.argsort(keys, kind="stable")
+            keys = _words(self.seed, _ORDER, number, len(self._visits))
+            self._order = number, self._visits[np.argsort(keys, kind="stable")]
         return int(self._order[1][place])
 
     def _sample(self, index: int) -> tuple[Sample, Normalise]:
@@ -90,9 +92,9 @@ class TrainingSamples:
         if index in self._kept:
             return self._kept[index]
         sample = self.dataset[index]
-        sample = Sample(sample.name, sample.image, sample.mask)  # instances are not trained on
         if self.prepare is not None:
             sample = self.prepare(sample)
+        sample = replace(sample, instances=None)  # what is trained on is in the mask
         fit = getattr(self.normalise, "fit", None)
         entry = sample, self.normalise if fit is None else fit(sample.image)
         size = sample.image.nbytes + sample.mask.nbytes

@@ -41,6 +41,28 @@ def of_fold(names: Sequence[str], split: str, fold: int) -> list[str]:
     return chosen
 
 
+def group_folds(names: Sequence[str], groups: Mapping[str, str], folds: int = FOLDS) -> dict[str, int]:
+    """The fold of each name, whole groups at a time: the largest group first, each to the fold that has the fewest.
+
+    groups: the group of each name; a name that is not in it is a group of its own. Of equal ones the first by name
+    counts.
+
+    Raises:
+        DataError: fewer groups than folds.
+    """
+    members: dict[str, list[str]] = {}
+    for name in sorted(names):
+        members.setdefault(groups.get(name, name), []).append(name)
+    if len(members) < folds:
+        raise DataError(f"{len(names)} images in {len(members)} group(s) cannot be divided into {folds} folds")
+    sizes, found = [0] * folds, {}
+    for group in sorted(members, key=lambda group: (-len(members[group]), group)):
+        fold = sizes.index(min(sizes))
+        sizes[fold] += len(members[group])
+        found.update(dict.fromkeys(members[group], fold))
+    return found
+
+
 def seeded_split(
     names: Sequence[str], groups: Mapping[str, str] | None, fraction: float, seed: int
 ) -> tuple[list[str], list[str]]:

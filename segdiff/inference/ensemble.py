@@ -42,6 +42,8 @@ class Ensemble(Predictor):
                 mine, theirs = getattr(first.segmenter, name), getattr(member.segmenter, name)
                 if mine != theirs:
                     raise ConfigError(f"{first.identity} has {name} {mine}, {member.identity} {theirs}")
+            if first.inference.channels != member.inference.channels:
+                raise ConfigError(f"{first.identity} and {member.identity} have mask channels of other meanings")
         self.members = list(members)
         self.device, self.precision, self.segmenter = first.device, first.precision, first.segmenter
         self.runtime, self.compiled = first.runtime, first.compiled
@@ -50,6 +52,7 @@ class Ensemble(Predictor):
         self.inference = replace(first.inference, threshold=threshold)
         scaled = all(m.scale.get("mpp") is not None and m.inference.grid is None for m in members)
         self.scale = {"mpp": first.scale.get("mpp") if scaled else None}
+        self.looks = first.looks
         self.identity = " + ".join(member.identity for member in members)
 
     def check(self, sampling: Sampling | None = None) -> None:
@@ -57,9 +60,11 @@ class Ensemble(Predictor):
         for member in self.members:
             member.check(sampling)
 
-    def scale_factor(self, mpp: float | None = None, scale: float | None = None) -> float:
+    def scale_factor(
+        self, mpp: float | None = None, scale: float | None = None, diameter: float | None = None
+    ) -> float:
         """As `Predictor.scale_factor`: that of the first member; errors are those of any."""
-        return [member.scale_factor(mpp, scale) for member in self.members][0]
+        return [member.scale_factor(mpp, scale, diameter) for member in self.members][0]
 
     def describe(self) -> dict[str, Any]:
         """The members with their settings, for records."""
@@ -81,7 +86,10 @@ class Ensemble(Predictor):
         found: list[NDArray[np.float32]] = []  # probability and raw probability, sums
         shifts: list[NDArray[np.float64]] = []  # sums of differences to the first member, and of squares
         first = np.zeros(0, dtype=np.float32)
-        chains = []
+        chains: list[NDArray[np.float32]] = []
+        core_chains: list[NDArray[np.float32]] = []
+        core: NDArray[np.float32] | None = None
+        remarks: list[str] = []
         last: Prediction | None = None
         for number, member in enumerate(self.members):
 
@@ -106,8 +114,14 @@ class Ensemble(Predictor):
                 found[1][rows] += raw[rows] / count
                 shifts[0][rows] += shift / count
                 shifts[1][rows] += (shift**2 + spread) / count
+            if last.core is not None:
+                share = (last.core / count).astype(np.float32)
+                core = share if core is None else core + share
             if last.chains is not None:
                 chains.append(last.chains)
+            if last.core_chains is not None:
+                core_chains.append(last.core_chains)
+            remarks += [one for one in last.remarks if one not in remarks]
         assert last is not None
         return replace(
             last,
@@ -117,6 +131,9 @@ class Ensemble(Predictor):
             threshold=self.threshold_at(temperature) if threshold is None else threshold,
             model=self.identity,
             chains=np.concatenate(chains) if chains else None,
+            core=core,
+            core_chains=np.concatenate(core_chains) if core_chains else None,
+            remarks=tuple(remarks),
         )
 
     def threshold_at(self, temperature: float | None) -> float:

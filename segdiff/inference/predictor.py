@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from segdiff.data.targets import check_channels
 from segdiff.diffusion.noise import NoiseField, image_key
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
+from segdiff.inference import looks
 from segdiff.inference.blend import STRIP, Blend, weights_named
 from segdiff.inference.chains import ChainStatistics
+from segdiff.inference.objects import typical_diameter
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import BatchSize, Picture, Progress, WindowRunner
@@ -40,6 +43,7 @@ class InferenceSettings:
         grid: (height, width) that every picture is resized to, whatever its size and shape, as the published
             Cityscapes models see their crops; None: pictures keep their size, or follow the scale.
         temperature: log-odds of the probability are divided by it (`segdiff.inference.temperature`).
+        channels: what the mask channels of the model are (`segdiff.data.targets`): the mask, or mask and core.
     Raises:
         ConfigError: a value outside those.
     """
@@ -50,6 +54,7 @@ class InferenceSettings:
     threshold: float = 0.5
     grid: tuple[int, int] | None = None
     temperature: float = 1.0
+    channels: tuple[str, ...] = ("mask",)
 
     def __post_init__(self) -> None:
         if self.grid is not None:
@@ -58,6 +63,7 @@ class InferenceSettings:
         window_starts(1, 1 if self.window is None else self.window, self.overlap)
         check_threshold(self.threshold)
         check_temperature(self.temperature)
+        object.__setattr__(self, "channels", check_channels(self.channels))
 
 
 def check_threshold(threshold: float) -> float:
@@ -83,6 +89,7 @@ class Predictor:
         sampling: how chains are run unless `predict` is told otherwise.
         inference: windows, weights, threshold and grid, likewise.
         scale: "mpp" and "object_diameter_px" as the model was trained, each a number or None.
+        familiar: what its training pictures look like, to tell of a picture that is unlike them (`inference.looks`).
         identity: "name@hash", for records.
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto", "bf16" or "float32".
@@ -104,6 +111,7 @@ class Predictor:
         precision: str = "auto",
         runtime: str = "torch",
         compiled: bool = False,
+        familiar: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self.device = pick_device(device)
         self.runtime, self.compiled = runtime, compiled
@@ -115,7 +123,7 @@ class Predictor:
         self.normalisation = normalisation
         self.sampling = sampling
         self.inference = inference or InferenceSettings()
-        self.scale = dict(scale or {})
+        self.scale, self.looks = dict(scale or {}), dict(familiar or {})
         self.identity = identity
         self._runner = WindowRunner(self.segmenter, self.device, self.precision)
 
@@ -147,6 +155,7 @@ class Predictor:
         keep_raw: bool = False,
         mpp: float | None = None,
         scale: float | None = None,
+        diameter: float | None = None,
         windows: tuple[int | None, float] | None = None,
         grid: tuple[int, int] | None = None,
         progress: Progress | None = None,
@@ -168,6 +177,7 @@ class Predictor:
             keep_raw: also give the probability before the temperature.
             mpp: micrometres per pixel of this image, for a model that knows its own.
             scale: instead of mpp: factor from the image's grid to the model's.
+            diameter: instead of both: of a typical object of this image, in its pixels, for a model that knows its own.
             windows: (window, overlap) instead of those of the inference settings.
             grid: (height, width) that the picture is resized to, instead of that of the inference settings.
             progress: called with (done, total), in chains times windows.
@@ -185,7 +195,7 @@ class Predictor:
         window, overlap = windows or (self.inference.window, self.inference.overlap)
 
         source = Source(array, self.segmenter.image_channels)
-        grids = self._grids(source, mpp, scale, grid)
+        grids = self._grids(source, self.scale_factor(mpp, scale, diameter), grid)
         view = source if grids.same else source.resized(grids)
         multiple = self.segmenter.size_multiple
         whole = (round_up(view.height, multiple), round_up(view.width, multiple))
@@ -215,41 +225,71 @@ class Predictor:
         assert blend is not None  # a picture has at least one window
         probability, *others = blend.finish()
         several = statistics.count > 1
+        spread = _square_root(others[0]) if several else None
+        chains = np.stack(others[1 if several else 0 :]) if keep_chains else None
+        core = core_chains = None
+        if "core" in self.inference.channels:
+            core, probability = probability[1], probability[0]
+            spread = None if spread is None else spread[0]
+            if chains is not None:
+                chains, core_chains = chains[:, 0], chains[:, 1]
         raw = np.array(probability) if keep_raw else None
+        probability = _tempered(probability, temperature)
+        # Of what lies on disk nothing is counted: it may not fit memory.
+        remarks = self._remarks(source, probability > threshold, core, grids.factor) if allocate is None else ()
         return Prediction(
-            probability=_tempered(probability, temperature),
-            uncertainty=_square_root(others[0]) if several else None,
+            probability=probability,
+            uncertainty=spread,
             threshold=threshold,
             sampling=sampling,
             seed=seed,
             model=self.identity,
-            chains=np.stack(others[1 if several else 0 :]) if keep_chains else None,
+            chains=chains,
             raw_probability=raw,
+            core=core,
+            core_chains=core_chains,
+            remarks=remarks,
         )
 
-    def _grids(self, source: Source, mpp: float | None, scale: float | None, grid: tuple[int, int] | None) -> Grids:
-        factor = self.scale_factor(mpp, scale)
+    def _remarks(self, source: Source, mask: Any, core: Any, factor: float) -> tuple[str, ...]:
+        """What is unlike the training's pictures; nothing where those are not known."""
+        if not self.looks:
+            return ()
+        found = looks.remarks_on_picture(looks.measure(source.array, source.convert), self.looks)
+        return (*found, *looks.remarks_on_objects(typical_diameter(mask, core), self.looks, factor))
+
+    def _grids(self, source: Source, factor: float, grid: tuple[int, int] | None) -> Grids:
         grid = self.inference.grid if grid is None else check_grid(grid)
         if grid is None:
             return Grids.at_scale(source.height, source.width, factor)
         # As published: without averaging, and without a look at the picture's proportions.
         return Grids((source.height, source.width), grid, fixed=True)
 
-    def scale_factor(self, mpp: float | None = None, scale: float | None = None) -> float:
+    def scale_factor(
+        self, mpp: float | None = None, scale: float | None = None, diameter: float | None = None
+    ) -> float:
         """The factor from an image's grid to the model's: 1 where nothing is known.
 
         Raises:
-            ConfigError: both are given, one is not positive, mpp is given and the model has none, or the
-                model resizes every picture to one grid.
+            ConfigError: more than one is given, one is not positive, mpp or diameter is given and the model has none,
+                or the model resizes every picture to one grid.
         """
-        if mpp is not None and scale is not None:
-            raise ConfigError("give mpp or scale, not both")
-        for name, value in (("mpp", mpp), ("scale", scale)):
+        given = {"mpp": mpp, "scale": scale, "diameter": diameter}
+        if sum(value is not None for value in given.values()) > 1:
+            raise ConfigError("give one of mpp, scale and diameter")
+        for name, value in given.items():
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name}={value}: it must be a positive number")
-        if self.inference.grid is not None and (mpp is not None or scale is not None):
+        if self.inference.grid is not None and any(value is not None for value in given.values()):
             seen = " x ".join(map(str, self.inference.grid))
-            raise ConfigError(f"this model sees every picture at {seen}: mpp and scale do not apply")
+            raise ConfigError(f"this model sees every picture at {seen}: mpp, scale and diameter do not apply")
+        if diameter is not None:
+            typical = self.scale.get("object_diameter_px")
+            if typical is None:
+                raise ConfigError(
+                    f"diameter={diameter}: this model does not know its own; give scale (--scale) instead"
+                )
+            return typical / diameter
         own = self.scale.get("mpp")
         if mpp is not None and own is None:
             raise ConfigError(f"mpp={mpp}: this model does not know its own; give scale (--scale) instead")

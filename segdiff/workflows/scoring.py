@@ -47,7 +47,7 @@ def score(
         raise ShapeError(f"(channels, rows, columns) must be the same: {shapes}")
     beside = [
         {
-            name: None if array is None else array if mask.ndim == 2 else array[..., m, :, :]
+            name: array if array is None or mask.ndim == 2 else array[..., m, :, :]
             for name, array in (said or {}).items()
         }
         for m in range(len(channels))

@@ -45,12 +45,12 @@ def test_stems_may_hold_dots(tmp_path):
     assert output_paths(tmp_path, "a.b")["mask"].name == "a.b_mask.png"
 
 
-def test_instances_are_connected_parts():
+def test_instances_hang_together_by_their_sides():
     image = np.zeros((8, 8, 3), np.uint8)
-    image[1, 1] = image[2, 2] = image[6, 6] = 255  # two pixels that touch at a corner, and one apart
+    image[1, 1] = image[2, 2] = image[6, 6] = 255  # two pixels that touch at a corner only, and one apart
     labels = make_predictor().predict(image).instances()
-    assert labels.dtype == np.int32 and labels.max() == 2
-    assert labels[1, 1] == labels[2, 2] == 1 and labels[6, 6] == 2 and labels[0, 0] == 0
+    assert labels.dtype == np.int32 and labels.max() == 3
+    assert [labels[1, 1], labels[2, 2], labels[6, 6], labels[0, 0]] == [1, 2, 3, 0]
 
 
 def test_several_channels_are_chosen_from_before_they_are_drawn():

@@ -6,7 +6,8 @@
 
 `index.csv` has a column `stem`, and `split` (train, val or test) or `group` or both. With `split` the file
 decides, and a group that it puts into two splits is an error. With `group` alone, and without the file (each
-image its own group), whole groups are drawn for validation by a seed, and there is no test split.
+image its own group), whole groups are drawn for validation by a seed, or dealt to five folds, and there is no test
+split. A column `repeat` says how often a pass of training shows an image: 1 and more, of a look that is rare.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.datasets.pairs import by_stem, match_pairs
 from segdiff.data.images import images_in, read_image, read_size, to_rgb
 from segdiff.data.masks import foreground, instances, read_mask
-from segdiff.data.splits import check_split, seeded_split
+from segdiff.data.splits import FOLDS, check_split, group_folds, seeded_split
 from segdiff.errors import ConfigError, DataError, MissingError
 
 PARTS = ("train", "val", "test")
+MOST_REPEATS = 1000
 Pair = tuple[str, Path, Path]
 
 
@@ -35,6 +37,7 @@ class Folder(Dataset):
     Args:
         root: the folder; the module's text shows its layouts.
         split: "train", "val", "test" or "all" (train + val).
+        fold: 0..4: "val" is this one of five folds, made of whole groups; for the flat layout without a column `split`.
         val_fraction: of the images that a seeded split holds out.
         seed: of that split.
         mpp: micrometres per pixel of the images, None where unknown.
@@ -55,6 +58,7 @@ class Folder(Dataset):
         root: str | Path,
         split: str,
         *,
+        fold: int | None = None,
         val_fraction: float = 0.2,
         seed: int = 0,
         mpp: float | None = None,
@@ -67,7 +71,9 @@ class Folder(Dataset):
         if mpp is not None and not mpp > 0:
             raise ConfigError(f"mpp is {mpp}; micrometres per pixel are above 0, or null where unknown")
         unmatched: list[Path] | None = [] if lenient else None
-        parts = find_parts(Path(root), val_fraction, seed, unmatched)
+        if fold is not None and fold not in range(FOLDS):
+            raise ConfigError(f"fold is {fold}; there are folds 0 to {FOLDS - 1}, or null")
+        parts, repeats = find_parts(Path(root), val_fraction, seed, unmatched, fold)
         wanted = ("train", "val") if split == "all" else (split,)
         self.pairs = sorted(pair for part in wanted for pair in parts.get(part, []))
         if not self.pairs:
@@ -79,6 +85,8 @@ class Folder(Dataset):
         super().__init__(split, [name for name, _, _ in self.pairs], mpp)
         self.unmatched = unmatched or []
         self.objects = objects
+        if repeats:
+            self.repeats = [repeats[name] for name in self.names]
 
     def read(self, index: int) -> Sample:
         name, image_path, mask_path = self.pairs[index]
@@ -100,9 +108,10 @@ class Folder(Dataset):
 
 
 def find_parts(
-    root: Path, val_fraction: float, seed: int, unmatched: list[Path] | None = None
-) -> dict[str, list[Pair]]:
-    """The pairs of each part of the data under `root`, by the first of the module's layouts that is there."""
+    root: Path, val_fraction: float, seed: int, unmatched: list[Path] | None = None, fold: int | None = None
+) -> tuple[dict[str, list[Pair]], dict[str, int]]:
+    """The pairs of each part of the data under `root`, by the first of the module's layouts that is there; and how
+    often training shows each, by stem, where index.csv says so."""
     if not root.is_dir():
         raise MissingError(f"dataset.root {root} is not a folder")
     parts = {}
@@ -114,28 +123,38 @@ def find_parts(
             if images.is_dir() and masks.is_dir():
                 parts[part] = match_pairs(images_in(images), images_in(masks), unmatched)
     if parts:
-        return parts
+        if fold is not None:
+            raise ConfigError(f"fold={fold}: the folders of {root} say who is in which split")
+        return parts, {}
     images, masks = root / "images", root / "masks"
     if not (images.is_dir() and masks.is_dir()):
         raise MissingError(f"{root} must hold images/ and masks/, or train/, val/, test/ with both in each")
     pairs = match_pairs(images_in(images), images_in(masks), unmatched)
     if not pairs:
         raise MissingError(f"{images} holds no image")
-    return _divide(pairs, root / "index.csv", val_fraction, seed)
+    return _divide(pairs, root / "index.csv", val_fraction, seed, fold)
 
 
-def _divide(pairs: list[Pair], index: Path, val_fraction: float, seed: int) -> dict[str, list[Pair]]:
-    """The parts of the flat layout."""
+def _divide(
+    pairs: list[Pair], index: Path, val_fraction: float, seed: int, fold: int | None
+) -> tuple[dict[str, list[Pair]], dict[str, int]]:
+    """The parts and repetitions of the flat layout."""
     stems = [stem for stem, _, _ in pairs]
     rows = _read_index(index, stems) if index.is_file() else {}
     groups = {stem: row["group"] for stem, row in rows.items() if row.get("group")}
     if any("split" in row for row in rows.values()):
+        if fold is not None:
+            raise ConfigError(f"fold={fold}: {index} says who is in which split; take its column out")
         split_of = {stem: row["split"] for stem, row in rows.items()}
         _check_groups(index, split_of, groups)
+    elif fold is not None:
+        folds = group_folds(stems, groups)
+        split_of = {stem: "val" if folds[stem] == fold else "train" for stem in stems}
     else:
         _, val = seeded_split(stems, groups, val_fraction, seed)
         split_of = {stem: "val" if stem in val else "train" for stem in stems}
-    return {part: [pair for pair in pairs if split_of[pair[0]] == part] for part in PARTS}
+    parts = {part: [pair for pair in pairs if split_of[pair[0]] == part] for part in PARTS}
+    return parts, {stem: int(row["repeat"]) for stem, row in rows.items() if "repeat" in row}
 
 
 def _read_index(index: Path, stems: list[str]) -> dict[str, dict[str, str]]:
@@ -165,6 +184,8 @@ def _read_index(index: Path, stems: list[str]) -> dict[str, dict[str, str]]:
             row["split"] = row["split"].lower()
             if row["split"] not in PARTS:
                 raise DataError(f"{where}: the split is {row['split']!r}; it must be train, val or test")
+        if "repeat" in row and not (row["repeat"].isdecimal() and 1 <= int(row["repeat"]) <= MOST_REPEATS):
+            raise DataError(f"{where}: repeat is {row['repeat']!r}; it must be a whole number from 1 to {MOST_REPEATS}")
         found[row["stem"]] = row
     if missing := sorted(known - set(found)):
         raise DataError(f"{index} has no line for {missing[0]!r} ({len(missing)} of {len(stems)} images)")

@@ -1,0 +1,52 @@
+"""To begin with the weights of a model (`model.init`): what of a configuration the model decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from segdiff.artifacts.folder import Artifact
+from segdiff.artifacts.hub import from_pretrained
+from segdiff.errors import ConfigError
+
+# What a network was made to say and to be told; the terms of the loss and its draws are the training's.
+OF_NETWORK = ("schedule", "steps", "signal_scale", "prediction", "condition", "rescale_times")
+
+
+def begun_with(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Mapping[str, Any], Artifact | None]:
+    """The configuration with what `model.init` decides put in, and the model itself; None where there is none.
+
+    A network only goes on from where it is: its own settings, what its mask channels mean, what it says at which noise
+    and how its pictures are normalised come from the model. All else (data, loss, augmentation, sampling) is the
+    configuration's.
+
+    Raises:
+        ConfigError: `model.encoder_weights` is given, too, or a model of another kind is asked for.
+        MissingError, ArtifactError: no such model, or one that is refused.
+    """
+    name = config["model"].get("init")
+    if name is None:
+        return config, None
+    if config["model"].get("encoder_weights") is not None:
+        raise ConfigError("give model.init or model.encoder_weights, not both: one would undo the other")
+    start = from_pretrained(name)
+    asked, kind = config["model"].get("kind"), start.model.get("kind")
+    if asked != kind:
+        raise ConfigError(f"model.init={name} is a model of kind {kind}, not {asked}: choose model={kind}")
+    model = {**start.model, **{key: value for key, value in config["model"].items() if key not in start.model}}
+    diffusion = {**config["diffusion"], **{key: start.diffusion[key] for key in OF_NETWORK if key in start.diffusion}}
+    channels = list(start.inference.get("channels", ["mask"]))
+    own = start.normalisation
+    normalisation = {"kind": own.kind, "mean": _list(own.mean), "std": _list(own.std)}
+    say(f"begins with {start.identity}: network, mask channels ({', '.join(channels)}) and normalisation are its own")
+    return {
+        **config,
+        "model": model,
+        "diffusion": diffusion,
+        "inference": {**config["inference"], "channels": channels},
+        "dataset": {**config["dataset"], "normalisation": normalisation},
+    }, start
+
+
+def _list(values: Any) -> list[float] | None:
+    return None if values is None else list(values)

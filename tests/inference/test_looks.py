@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes import make_predictor
+
+from segdiff.errors import ConfigError
+from segdiff.inference.looks import measure, ranges, remarks_on_objects, remarks_on_picture
+
+
+def tissue(seed=0, shift=(0, 0, 0)):
+    rng = np.random.default_rng(seed)
+    image = np.array([200, 150, 190]) + rng.normal(0, 25, (90, 80, 1)) + np.array(shift)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+TRAINED = ranges([measure(tissue(seed)) for seed in range(6)])
+
+
+def test_a_picture_like_those_of_training_is_not_remarked_on():
+    assert remarks_on_picture(measure(tissue(9)), TRAINED) == []
+
+
+@pytest.mark.parametrize(
+    "image, word",
+    [
+        (255 - tissue(), "darker"),
+        (tissue(shift=(-80, 40, -80)), "greener"),
+        (tissue() // 4 + 140, "paler"),
+        (np.full((50, 50, 3), 240, np.uint8), "even"),
+        (np.zeros((50, 50, 3), np.uint8), "even"),
+    ],
+)
+def test_others_are(image, word):
+    (said,) = remarks_on_picture(measure(image), TRAINED)
+    assert word in said
+
+
+def test_grey_pictures_are_measured_too():
+    found = measure(tissue()[..., :1])
+    assert found["red_green"] == found["blue_green"] == 0
+
+
+def test_objects_of_another_magnification():
+    trained = {"diameter_px": [12.0, 40.0]}
+    assert remarks_on_objects(20.0, trained, 1.0) == [] == remarks_on_objects(20.0, {}, 1.0)
+    (said,) = remarks_on_objects(90.0, trained, 1.0)
+    assert "90 pixels" in said and "12 to 40" in said
+    assert remarks_on_objects(90.0, trained, 0.25) == []
+    assert "no object" in remarks_on_objects(None, trained, 1.0)[0]
+
+
+def test_a_prediction_carries_them():
+    predictor = make_predictor()
+    image = tissue()
+    assert predictor.predict(image).remarks == ()  # nothing is known of the training
+    predictor.looks = {**TRAINED, "diameter_px": [10.0, 20.0]}
+    assert "even" in predictor.predict(np.full((40, 40, 3), 250, np.uint8)).remarks[0]
+
+
+def test_a_diameter_sets_the_scale():
+    predictor = make_predictor(scale={"mpp": None, "object_diameter_px": 20.0})
+    assert predictor.scale_factor(diameter=40.0) == 0.5
+    image = tissue()
+    by_scale, by_diameter = predictor.predict(image, scale=0.5), predictor.predict(image, diameter=40.0)
+    assert np.array_equal(by_scale.probability, by_diameter.probability)
+    with pytest.raises(ConfigError, match="one of mpp, scale and diameter"):
+        predictor.predict(image, scale=1.0, diameter=20.0)
+    with pytest.raises(ConfigError, match="diameter=0"):
+        predictor.predict(image, diameter=0)
+    with pytest.raises(ConfigError, match="does not know its own"):
+        make_predictor().predict(image, diameter=20.0)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from fakes import make_predictor
+from scipy import ndimage
+
+from segdiff.errors import ConfigError
+from segdiff.inference.objects import describe_objects, separate, shares_of_chains, typical_diameter
+
+
+def disc(y, x, radius, shape=(60, 80)):
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
+
+
+TOUCHING = disc(30, 25, 14) | disc(30, 50, 14)
+CORES = (disc(30, 25, 6) | disc(30, 50, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("core", [None, CORES], ids=["by distance", "by core"])
+def test_touching_objects_are_told_apart(core):
+    assert ndimage.label(TOUCHING)[1] == 1
+    labels = separate(TOUCHING, TOUCHING.astype(np.float32), core)
+    assert labels.dtype == np.int32 and labels.max() == 2
+    assert np.array_equal(labels > 0, TOUCHING)
+    assert labels[30, 20] != labels[30, 55] and 0 not in (labels[30, 20], labels[30, 55])
+
+
+def test_a_part_without_a_core_is_an_object_all_the_same():
+    alone = TOUCHING | disc(8, 70, 6)
+    labels = separate(alone, alone.astype(np.float32), CORES)
+    assert labels.max() == 3 and labels[8, 70] not in (0, labels[30, 25], labels[30, 50])
+
+
+def test_specks_are_left_out_and_holes_filled():
+    mask = TOUCHING.copy()
+    mask[2, 2] = True
+    mask[30, 25] = False
+    labels = separate(mask, mask.astype(np.float32), np.where(mask, CORES, 0))
+    assert labels.max() == 2 and labels[2, 2] == 0 and labels[30, 25] == labels[30, 20]
+
+
+def test_nothing():
+    none = np.zeros((5, 6), bool)
+    labels = separate(none, none.astype(np.float32), None)
+    assert labels.shape == (5, 6) and not labels.any()
+    assert describe_objects(labels, labels.astype(np.float32), None, None) == []
+    assert typical_diameter(none, None) is None
+
+
+def test_each_object_hangs_together_by_its_sides():
+    rng = np.random.default_rng(0)
+    probability = ndimage.gaussian_filter(rng.random((120, 120)), 3).astype(np.float32)
+    mask = probability > np.median(probability)
+    labels = separate(mask, probability, None)
+    assert labels.max() > 10
+    for number in range(1, labels.max() + 1):
+        assert ndimage.label(labels == number)[1] == 1
+
+
+def test_typical_diameter():
+    assert typical_diameter(TOUCHING, CORES) == pytest.approx(28, rel=0.03)
+    assert typical_diameter(disc(30, 30, 10), None) == pytest.approx(20, rel=0.03)
+
+
+def test_confidence_is_the_share_of_chains():
+    labels = np.zeros((4, 8), np.int32)
+    labels[:, :3], labels[:, 4:7] = 1, 2
+    other = np.where(labels == 2, 9, 0).astype(np.int32)  # has the second only, under another number
+    half = labels.copy()
+    half[2:] = 0  # an IoU of one half is none
+    assert shares_of_chains(labels, [labels, other, half, labels]).tolist() == [0.5, 0.75]
+
+
+def two_channels(image, noise, chain):
+    """Red is the mask and green its core; in the second chain there is no left half."""
+    said = image[:, :2].clone()
+    if chain == 1:
+        said[..., : said.shape[-1] // 2] = 0
+    return said
+
+
+@pytest.fixture
+def slide():
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[TOUCHING, 0] = 255
+    image[CORES > 0, 1] = 255
+    return image
+
+
+def test_a_model_with_cores_predicts_a_mask_and_tells_apart(slide, tmp_path):
+    predictor = make_predictor(two_channels, chains=3, mask_channels=2, channels=("mask", "core"), window=None)
+    prediction = predictor.predict(slide, keep_chains=True)
+    assert prediction.probability.shape == (60, 80) and prediction.uncertainty.shape == (60, 80)
+    assert prediction.chains.shape == prediction.core_chains.shape == (3, 60, 80)
+    assert np.array_equal(prediction.mask, TOUCHING)
+    labels, found = prediction.objects()
+    assert labels.max() == 2
+    left, right = sorted(found, key=lambda one: one.x)
+    assert (left.confidence, right.confidence) == (pytest.approx(2 / 3), 1)
+    assert right.probability > left.probability and left.uncertainty > right.uncertainty
+    assert (round(left.y, 1), round(right.y, 1)) == (30.5, 30.5) and left.x < 38 < right.x
+    paths = prediction.save(tmp_path, "slide", slide, instances=True, mpp=0.5)
+    assert np.array_equal(tifffile.imread(paths["labels"]), labels)
+    rows = list(csv.DictReader(paths["objects"].read_text().splitlines()))
+    assert [int(row["area"]) for row in rows] == [one.area for one in found]
+    assert float(rows[0]["area_um2"]) == found[0].area / 4 and float(rows[0]["x_um"]) == pytest.approx(
+        found[0].x / 2, abs=1e-4
+    )
+    features = json.loads(paths["outlines"].read_text())["features"]
+    assert [feature["properties"]["measurements"]["area"] for feature in features] == [one.area for one in found]
+    again = prediction.save(tmp_path, "slide", slide, overwrite=True)  # objects of an earlier run are not left behind
+    assert not {"labels", "objects", "outlines"} & set(again) and not (tmp_path / "slide_labels.tif").exists()
+
+
+def test_one_chain_and_no_mpp_leave_cells_empty(slide, tmp_path):
+    predictor = make_predictor(two_channels, mask_channels=2, channels=("mask", "core"), window=None)
+    paths = predictor.predict(slide).save(tmp_path, "slide", instances=True)
+    header, first, *_ = paths["objects"].read_text().splitlines()
+    assert header == "id,x,y,area,probability,uncertainty,confidence" and first.endswith(",,")
+
+
+def test_channels_and_network_must_go_together():
+    with pytest.raises(ConfigError, match=r"\[mask, core\]"):
+        make_predictor(two_channels, mask_channels=2, channels=("mask", "edge"))
+
+
+def test_scale_brings_cores_back_too(slide):
+    def answer(image: torch.Tensor, noise, chain):
+        return image[:, :2]
+
+    predictor = make_predictor(answer, mask_channels=2, channels=("mask", "core"), window=None)
+    prediction = predictor.predict(slide, scale=2.0)
+    assert prediction.core.shape == (60, 80) and prediction.instances().max() == 2
