@@ -44,9 +44,10 @@ class Artifact:
         inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold,
             temperature, grid (height, width that pictures are resized to, or null).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
-        looks: the range of what training pictures look like (`segdiff.inference.looks`); empty where unknown.
         training: what is worth telling of its training; for the model card and `segdiff models`.
         identity: name and hash of the weights and settings; empty until saved or loaded.
+        path: of the folder that it was loaded from.
+        looks: the range of what training pictures look like (`segdiff.inference.looks`); empty where unknown.
     """
 
     segmenter: Segmenter
@@ -56,10 +57,10 @@ class Artifact:
     sampling: Sampling
     inference: Mapping[str, Any]
     scale: Mapping[str, Any] = field(default_factory=lambda: {"mpp": None, "object_diameter_px": None})
-    looks: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
     path: Path | None = None
+    looks: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
@@ -134,10 +135,10 @@ def load_artifact(folder: str | Path) -> Artifact:
         sampling,
         config["inference"],
         config["scale"],
-        config.get("looks") or {},
         config.get("training") or {},
         identity=_identity(folder),
         path=folder,
+        looks=config.get("looks") or {},
     )
 
 

@@ -50,7 +50,7 @@ def test_saving_by_the_hubs_word(tmp_path):
     assert from_pretrained(save_pretrained(make(), tmp_path / "m")).sampling == make().sampling
 
 
-@pytest.mark.parametrize("name", ["nuclei", "./nuclei", "/nowhere/nuclei", "a/b/c", "known/nuclei", "~/nuclei", ""])
+@pytest.mark.parametrize("name", ["nuclie", "./nuclei", "/nowhere/nuclei", "a/b/c", "known/nuclei", "~/nuclei", ""])
 def test_what_looks_like_a_path_is_not_sent_to_the_hub(name, asked, tmp_path, monkeypatch):
     (tmp_path / "known").mkdir()
     monkeypatch.chdir(tmp_path)

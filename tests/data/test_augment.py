@@ -218,3 +218,30 @@ def test_nothing_is_asked_of_the_network_at_import():
     environment = {key: value for key, value in os.environ.items() if key != "NO_ALBUMENTATIONS_UPDATE"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_stains_are_made_weaker_and_stronger_each_by_its_own():
+    from skimage.color import hed2rgb, rgb2hed
+
+    stains = np.random.default_rng(0).uniform(0.004, 0.05, (40, 40, 3))
+    image = (hed2rgb(stains) * 255).astype(np.float32)
+    augment = build_augmentation({"stain": 0.3})
+    factors = []
+    for seed in range(40):
+        found = rgb2hed(augment(image, np.zeros((1, 40, 40), np.uint8), seed)[0] / 255)
+        for stain in range(3):
+            # Amounts are a straight line of what they were: its slope is the factor.
+            slope, shift = np.polyfit(stains[..., stain].ravel(), found[..., stain].ravel(), 1)
+            factors.append((stain, slope, shift))
+    slopes = np.array([slope for _, slope, _ in factors]).reshape(-1, 3)
+    assert 0.69 < slopes.min() < 0.75 and 1.25 < slopes.max() < 1.31
+    assert abs(np.corrcoef(slopes.T)[np.triu_indices(3, 1)]).max() < 0.5
+    assert max(abs(shift) for *_, shift in factors) < 0.06 / -np.log(1e-6) + 1e-3  # in units of that library
+
+
+def test_stains_leave_white_white_and_black_dark_without_a_shift(pair):
+    image = np.full((8, 8, 3), 255, np.uint8)
+    found = build_augmentation({"stain": 1e-6})(image, np.zeros((1, 8, 8), np.uint8), 0)[0]
+    assert found.dtype == np.uint8 and (found == 255).all()
+    image[:] = 0
+    assert build_augmentation({"stain": 0.5})(image, np.zeros((1, 8, 8), np.uint8), 0)[0].max() < 120

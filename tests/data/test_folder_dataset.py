@@ -80,6 +80,31 @@ def test_groups_without_splits_stay_whole(tmp_path):
     assert "no image for the split 'test'" in one_line_error(tmp_path, "test")
 
 
+def test_folds_of_whole_groups_and_repeats(tmp_path):
+    stems = [f"s{i:02d}" for i in range(20)]
+    write_pairs(tmp_path, stems)
+    patient = {stem: f"p{i % 6}" for i, stem in enumerate(stems)}
+    lines = "\n".join(f"{stem},{group},{1 + (group == 'p3')}" for stem, group in patient.items())
+    (tmp_path / "index.csv").write_text(f"stem,group,repeat\n{lines}\n")
+    seen = []
+    for fold in range(5):
+        train, val = (build_dataset("folder", tmp_path, split, fold=fold) for split in ("train", "val"))
+        assert sorted(train.names + val.names) == stems
+        assert not {patient[name] for name in train.names} & {patient[name] for name in val.names}
+        assert train.repeats == [1 + (patient[name] == "p3") for name in train.names]
+        seen += val.names
+    assert sorted(seen) == stems
+    assert "there are folds 0 to 4" in one_line_error(tmp_path, fold=5)
+
+
+def test_a_fold_where_the_split_is_given_is_refused(tmp_path):
+    write_pairs(tmp_path / "train", "ab")
+    assert "who is in which split" in one_line_error(tmp_path, fold=0)
+    write_pairs(tmp_path / "flat", "ab")
+    (tmp_path / "flat" / "index.csv").write_text("stem,split\na,train\nb,val\n")
+    assert "take its column out" in one_line_error(tmp_path / "flat", fold=0)
+
+
 def test_without_an_index_the_split_is_seeded(tmp_path):
     write_pairs(tmp_path, "abcdefghij")
     val = build_dataset("folder", tmp_path, "val", val_fraction=0.3).names
@@ -99,6 +124,7 @@ def test_without_an_index_the_split_is_seeded(tmp_path):
         ("name,split\na,train\nb,val\n", "needs the columns stem"),
         ("stem\na\nb\n", "needs the columns stem"),
         ("", "needs the columns stem"),
+        ("stem,split,repeat\na,train,0\nb,val,1\n", "line 2: repeat is '0'"),
         ("stem,split,group\na,train,g\nb,val,g\n", "group 'g' into train and into val"),
     ],
 )

@@ -79,6 +79,15 @@ def test_every_pass_shows_every_image_once_in_its_own_order():
     assert images_of(other, range(10)) != passes[0]
 
 
+def test_images_that_are_repeated_come_as_often_in_a_pass():
+    data = Made()
+    data.repeats = [1, 3, 1, 1, 1, 1, 1, 1, 1, 2]
+    samples = TrainingSamples(data, as_float, unchanged, seed=0)
+    order = images_of(samples, range(13))
+    assert [order.count(index) for index in range(10)] == data.repeats
+    assert images_of(samples, range(13, 26)) != order
+
+
 def test_sample_n_does_not_depend_on_what_was_asked_before(samples):
     fresh = TrainingSamples(Made(raters=3), as_float, samples.augment, seed=5, cache_mb=0)
     torch.manual_seed(3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segdiff.data.splits import fold_of, seeded_split
+from segdiff.data.splits import fold_of, group_folds, seeded_split
 from segdiff.errors import ConfigError, DataError
 
 NAMES = [f"image{i:03d}" for i in range(100)]
@@ -58,3 +58,20 @@ def test_what_cannot_be_divided_is_an_error():
             seeded_split(NAMES, None, fraction, 0)
     with pytest.raises(ConfigError, match="2 folds"):
         fold_of(NAMES, 1)
+
+
+def test_folds_hold_whole_groups_and_are_as_even_as_these_allow():
+    groups = {
+        f"{group}{n}": group
+        for group, size in {"a": 9, "b": 5, "c": 4, "d": 2, "e": 2, "f": 1}.items()
+        for n in range(size)
+    }
+    names = [*groups, "alone"]
+    folds = group_folds(names, groups, 3)
+    assert sorted(folds) == sorted(names)
+    for group in "abcdef":
+        assert len({folds[name] for name in names if groups.get(name) == group}) == 1
+    assert sorted(list(folds.values()).count(fold) for fold in range(3)) == [7, 8, 9]
+    assert folds == group_folds(names[::-1], groups, 3)
+    with pytest.raises(DataError, match="7 group"):
+        group_folds(names, groups, 8)

