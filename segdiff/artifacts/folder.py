@@ -15,6 +15,7 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from segdiff.artifacts.card import model_card
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ArtifactError, ConfigError, MissingError, OutputError
 from segdiff.models.build import build_segmenter
@@ -80,7 +81,7 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.segmenter.state_dict().items()}
         save_file(weights, new / WEIGHTS)
         (new / CONFIG).write_text(yaml.safe_dump(_config(artifact), sort_keys=False), encoding="utf-8")
-        (new / CARD).write_text(model_card(artifact), encoding="utf-8")
+        (new / CARD).write_text(model_card(artifact.training, artifact.scale), encoding="utf-8")
         if _same(folder, new) and (folder / EXPORTS).is_dir():  # written again as it is: its exports are still its own
             shutil.copytree(folder / EXPORTS, new / EXPORTS)
         old = folder.with_name(f"{new.name}.old")
@@ -140,19 +141,6 @@ def load_artifact(folder: str | Path) -> Artifact:
         path=folder,
         looks=config.get("looks") or {},
     )
-
-
-def model_card(artifact: Artifact) -> str:
-    """The README of a model folder, in the form that model hubs read."""
-    training = dict(artifact.training)
-    lines = ["---", "library_name: segdiff", "pipeline_tag: image-segmentation"]
-    if training.get("license"):
-        lines.append(f"license: {training['license']}")
-    lines += ["---", "", "# A segdiff model", ""]
-    lines += ["```sh", "segdiff predict --image PICTURE.png --model THIS_FOLDER", "```", ""]
-    lines += [f"- {key.replace('_', ' ')}: {value}" for key, value in training.items() if value is not None]
-    lines += ["", "Settings of the network, its diffusion, normalisation and sampling: `config.yaml`.", ""]
-    return "\n".join(lines)
 
 
 def _config(artifact: Artifact) -> dict[str, Any]:
