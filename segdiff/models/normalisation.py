@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segdiff.errors import ConfigError
 
 KINDS = ("fixed", "per_image")
+MOST_COLOUR = 4.0  # grey levels between the channels of a grey picture, for slips of a scanner
 Normalise = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
@@ -23,6 +24,8 @@ class Normalisation:
         kind: "fixed": the given mean and std, of a whole data set; "per_image": of each image the 1st and 99th
             percentile over a fixed lattice of up to 64 x 64 positions become -1 and +1, channel by channel.
         mean, std: for "fixed": one number for each channel.
+        dark_objects: for "per_image": a grey picture that is dark for the most part, as of fluorescence, is turned into
+            its negative, so that objects are darker than what is around them, as they are in stained tissue.
     Raises:
         ConfigError: an unknown kind, or "fixed" without usable numbers.
     """
@@ -30,10 +33,13 @@ class Normalisation:
     kind: str = "per_image"
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
+    dark_objects: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"normalisation.kind={self.kind} is not known; known: {', '.join(KINDS)}")
+        if self.dark_objects and self.kind != "per_image":
+            raise ConfigError("normalisation.dark_objects goes with normalisation.kind=per_image only")
         if self.kind == "fixed":
             if not self.mean or not self.std or len(self.mean) != len(self.std) or min(self.std) <= 0:
                 raise ConfigError("normalisation.kind=fixed needs mean and std, one positive std for each channel")
@@ -51,9 +57,11 @@ class Normalisation:
         else:
             height, width = image.shape[:2]
             lattice = convert(image[:: -(-height // 64), :: -(-width // 64)]).astype(np.float32)
-            low, high = np.percentile(lattice.reshape(-1, lattice.shape[-1]), [1, 99], axis=0)
+            low, middle, high = np.percentile(lattice.reshape(-1, lattice.shape[-1]), [1, 50, 99], axis=0)
             # An even picture has no range; 16-bit pictures of few counts, a fraction of a grey level, have.
             mean, std = ((low + high) / 2).astype(np.float32), np.maximum((high - low) / 2, 0.1).astype(np.float32)
+            if self.dark_objects and _is_grey(lattice) and (middle < mean).all():
+                std = -std
 
         def normalise(part: NDArray[Any]) -> NDArray[np.float32]:
             return (part.astype(np.float32) - mean) / std
@@ -63,3 +71,8 @@ class Normalisation:
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """(H, W, C) on the 0..255 scale to float32 of the same shape."""
         return self.fit(image)(image)
+
+
+def _is_grey(values: NDArray[np.float32]) -> bool:
+    """Whether the channels of (h, w, C) say about the same."""
+    return float((values.max(axis=-1) - values.min(axis=-1)).mean()) < MOST_COLOUR

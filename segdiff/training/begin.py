@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from segdiff.artifacts.folder import Artifact
@@ -37,7 +38,7 @@ def begun_with(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[M
     diffusion = {**config["diffusion"], **{key: start.diffusion[key] for key in OF_NETWORK if key in start.diffusion}}
     channels = list(start.inference.get("channels", ["mask"]))
     own = start.normalisation
-    normalisation = {"kind": own.kind, "mean": _list(own.mean), "std": _list(own.std)}
+    normalisation = {**asdict(own), "mean": _list(own.mean), "std": _list(own.std)}
     say(f"begins with {start.identity}: network, mask channels ({', '.join(channels)}) and normalisation are its own")
     return {
         **config,

@@ -48,3 +48,18 @@ def test_devices_and_precisions():
         pick_device("gpu")
     with pytest.raises(ConfigError, match="device=xpu"):
         pick_device("xpu")
+
+
+def test_dark_objects_make_a_negative_of_fluorescence_only():
+    rng = np.random.default_rng(0)
+    dark = np.full((64, 64, 3), 12, np.uint8)
+    dark[20:40, 20:40] = 200  # a bright thing on dark ground
+    tissue = rng.integers(60, 120, (64, 64, 3), dtype=np.uint8)
+    tissue[:16] = 240  # dark for the most part, but coloured
+    plain, turned = Normalisation("per_image"), Normalisation("per_image", dark_objects=True)
+    assert np.allclose(turned(dark), -plain(dark)) and turned(dark)[30, 30].max() < turned(dark)[0, 0].min()
+    assert np.array_equal(turned(tissue), plain(tissue))
+    assert np.array_equal(turned(255 - dark), plain(255 - dark))  # brightfield: light ground already
+    assert np.allclose(turned.fit(dark)(dark[:8]), -plain(dark)[:8])  # of the picture, not of its part
+    with pytest.raises(ConfigError, match="per_image only"):
+        Normalisation("fixed", [0.0], [1.0], dark_objects=True)
