@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from pathlib import Path
 
 from segdiff.artifacts.folder import EXPORTS, Artifact
-from segdiff.errors import ArtifactError, MissingError, OutputError
+from segdiff.artifacts.whole import whole_folder
+from segdiff.errors import ArtifactError, MissingError
 from segdiff.models.export import DENOISER, ENCODER, NETWORK, export_onnx
 
 OF = "model.txt"  # which model the files are of
@@ -24,20 +23,9 @@ def save_onnx(artifact: Artifact, folder: str | Path | None = None) -> list[Path
     target = (_folder(artifact) if folder is None else Path(folder)).resolve()
     if target.is_file() or (target.is_dir() and not all(_ours(path) for path in target.iterdir())):
         raise ArtifactError(f"{target} exists and holds other things than an exported model: choose another name")
-    new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        new.mkdir(parents=True)
+    with whole_folder(target) as new:
         written = export_onnx(artifact.segmenter, new)
         (new / OF).write_text(artifact.identity + "\n", encoding="utf-8")
-        old = target.with_name(f"{new.name}.old")
-        if target.exists():
-            target.replace(old)
-        new.replace(target)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise OutputError.of(target, error) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return [target / path.name for path in written]
 
 

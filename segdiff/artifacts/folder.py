@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from segdiff.artifacts.card import model_card
+from segdiff.artifacts.whole import whole_folder
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ArtifactError, ConfigError, MissingError, OutputError
 from segdiff.models.build import build_segmenter
@@ -75,26 +75,16 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if folder.is_file() or not there <= {WEIGHTS, CONFIG, CARD, EXPORTS}:
         raise ArtifactError(f"{folder} exists and holds other things than a model: choose another name")
-    new = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        new.mkdir(parents=True)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.segmenter.state_dict().items()}
-        save_file(weights, new / WEIGHTS)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.segmenter.state_dict().items()}
+    with whole_folder(folder) as new:
+        try:
+            save_file(weights, new / WEIGHTS)
+        except SafetensorError as error:
+            raise OutputError(f"{folder} cannot be written: {error}") from error
         (new / CONFIG).write_text(yaml.safe_dump(_config(artifact), sort_keys=False), encoding="utf-8")
         (new / CARD).write_text(model_card(artifact.training, artifact.scale), encoding="utf-8")
         if _same(folder, new) and (folder / EXPORTS).is_dir():  # written again as it is: its exports are still its own
             shutil.copytree(folder / EXPORTS, new / EXPORTS)
-        old = folder.with_name(f"{new.name}.old")
-        if folder.exists():
-            folder.replace(old)
-        new.replace(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise OutputError.of(folder, error) from error
-    except SafetensorError as error:
-        raise OutputError(f"{folder} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return folder
 
 

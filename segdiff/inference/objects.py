@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CORE = 0.5  # a pixel is taken to be of a core above this probability
+CORE = 0.6  # a pixel is taken to be of a core above this probability
 SMOOTH = 0.04  # deviation of the Gaussian that smooths distances, in object diameters
-LEAST_AREA = 0.05  # objects of a smaller part of the median area are taken to be noise
+LEAST_AREA = 0.15  # objects of a smaller part of the median area are taken to be noise
 MATCH = 0.5  # a chain has an object if one of its own overlaps it with a larger IoU
 
 
@@ -61,7 +61,7 @@ def separate(
         height = ndimage.gaussian_filter(depth, max(1.0, SMOOTH * _diameter(parts)))
         seeds = _peaks(height, mask)
     else:
-        height = core.astype(np.float32)
+        height = core + probability
         seeds = ndimage.label((core > CORE) & mask)[0]
     # Parts without a core of their own are objects all the same.
     lonely = np.ones(parts.max() + 1, dtype=bool)

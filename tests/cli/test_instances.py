@@ -19,7 +19,7 @@ from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-DIFFUSION = {"schedule": "linear", "steps": 20, "prediction": "x_0"}
+DIFFUSION = {"schedule": "linear", "steps": 50, "prediction": "x_0"}
 SETTINGS = {"window": 32, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5, "channels": ["mask", "core"]}
 
 

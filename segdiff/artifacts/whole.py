@@ -1,0 +1,33 @@
+"""A folder that is replaced when the new one is whole."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segdiff.errors import OutputError
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A new, empty folder to fill, which takes the place of `target` when the block ends without an error.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        new.mkdir(parents=True)
+        yield new
+        old = target.with_name(f"{new.name}.old")
+        if target.exists():
+            target.replace(old)
+        new.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise OutputError.of(target, error) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
