@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from segdiff.errors import ConfigError, DataError
+from segdiff.errors import ConfigError, DataError, MissingError
 
 FOLDS = 5  # of cross-validation
 SPLITS = ("train", "val", "test", "all")  # all = train + val, never test
@@ -24,14 +24,20 @@ def fold_of(names: Iterable[str], folds: int = 5) -> dict[str, int]:
     return {name: rank % folds for rank, name in enumerate(sorted(names))}
 
 
-def of_fold(names: Sequence[str], split: str, fold: int) -> list[str]:
+def of_fold(names: Sequence[str], split: str, fold: int | None) -> list[str]:
     """The training names that belong to a split: "val" has one of `FOLDS` folds, "train" the others, else all.
 
+    fold: None: all names are trained on.
+
     Raises:
-        ConfigError: no such fold. DataError: nothing is left.
+        ConfigError: no such fold. DataError: nothing is left. MissingError: "val", and no fold.
     """
+    if fold is None:
+        if split == "val":
+            raise MissingError("fold=null: every image is trained on, none is held out")
+        return list(names)
     if fold not in range(FOLDS):
-        raise ConfigError(f"fold is {fold}; there are folds 0 to {FOLDS - 1}")
+        raise ConfigError(f"fold is {fold}; there are folds 0 to {FOLDS - 1}, and null")
     if split in ("test", "all"):
         return list(names)
     folds = fold_of(names, FOLDS)

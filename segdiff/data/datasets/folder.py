@@ -38,7 +38,7 @@ class Folder(Dataset):
         root: the folder; the module's text shows its layouts.
         split: "train", "val", "test" or "all" (train + val).
         fold: 0..4: "val" is this one of five folds, made of whole groups; for the flat layout without a column `split`.
-        val_fraction: of the images that a seeded split holds out.
+        val_fraction: of the images that a seeded split holds out; 0 holds out none.
         seed: of that split.
         mpp: micrometres per pixel of the images, None where unknown.
         objects: "auto": a mask with several different values holds instances; "instances": every mask does,
@@ -150,6 +150,8 @@ def _divide(
     elif fold is not None:
         folds = group_folds(stems, groups)
         split_of = {stem: "val" if folds[stem] == fold else "train" for stem in stems}
+    elif val_fraction == 0:
+        split_of = dict.fromkeys(stems, "train")
     else:
         _, val = seeded_split(stems, groups, val_fraction, seed)
         split_of = {stem: "val" if stem in val else "train" for stem in stems}

@@ -52,7 +52,7 @@ class Monuseg(Dataset):
     Args:
         root: the folder that holds the official folders, or one of them.
         split: "train", "val", "test" or "all" (train + val).
-        fold: 0..4, the fold that is "val": the images whose rank by name is `fold` modulo 5.
+        fold: 0..4, the fold that is "val": the images whose rank by name is `fold` modulo 5; None: no image is.
         cache_dir: folder for the rasterised masks; None: `$SEGDIFF_CACHE`, else the user's cache folder.
         lenient: go on without files that have no partner (`unmatched` has them).
     Raises:
@@ -67,7 +67,7 @@ class Monuseg(Dataset):
         root: str | Path,
         split: str,
         *,
-        fold: int = 0,
+        fold: int | None = 0,
         cache_dir: str | Path | None = None,
         lenient: bool = False,
     ) -> None:

@@ -30,7 +30,8 @@ class Vaihingen(Dataset):
     Args:
         root: the folder of the two files; only the one that the split needs must be there.
         split: "train", "val", "test" or "all" (train + val).
-        fold: 0..4, the fold that is "val": the crops whose rank by name is `fold` modulo 5.
+        fold: 0..4, the fold that is "val": the crops whose rank by name is `fold` modulo 5; None: no
+            crop is.
     Raises:
         MissingError: the file that this split needs is not there.
         DataError: it is not such a file, or an image in it has no mask, or a mask no image.
@@ -38,7 +39,7 @@ class Vaihingen(Dataset):
 
     kind = "vaihingen"
 
-    def __init__(self, root: str | Path, split: str, *, fold: int = 0) -> None:
+    def __init__(self, root: str | Path, split: str, *, fold: int | None = 0) -> None:
         check_split(split)
         self.path = Path(root) / FILES["test" if split == "test" else "train"]
         with open_hdf5(self.path) as file:
