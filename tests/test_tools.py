@@ -91,7 +91,7 @@ def test_a_model_is_released_with_facts_and_scores_of_files(tmp_path):
         "license": "apache-2.0",
         "data": "slides",
         "limits": ["It fails on cats."],
-        "on": {"cats": {"on": "cats", "command": "segdiff evaluate cats"}},
+        "scored": {"cats": {"of": "cats", "command": "segdiff evaluate cats"}},
     }
     (tmp_path / "facts.yaml").write_text(yaml.safe_dump(facts))
     folds = [
@@ -115,7 +115,7 @@ def test_a_model_is_released_with_facts_and_scores_of_files(tmp_path):
         "evaluate cats",
     ):
         assert part in card
-    facts["on"] = {}
+    facts["scored"] = {}
     (tmp_path / "facts.yaml").write_text(yaml.safe_dump(facts))
     done = run("release_model.py", *argv, "--out", tmp_path / "nuclei")
     assert done.returncode == 2 and "do not say what cats is of" in done.stderr

@@ -46,6 +46,9 @@ def main() -> int:
         raise ConfigError(f"{args.out} exists: choose another folder")
     stained = [(args.stained, row) for row in _index(args.stained)]
     others = [(args.mixed, row) for row in _index(args.mixed) if row["look"] in UNSTAINED]
+    twice = [stem for stem, n in Counter(row["stem"] for _, row in stained + others).items() if n > 1]
+    if twice:
+        raise DataError(f"{twice[0]} is in both folders: take one of them out")
     sizes = Counter(row["group"] for _, row in stained)
     rows = []
     try:
@@ -78,6 +81,8 @@ def _index(folder: Path) -> list[dict[str, str]]:
     if not rows or not {"stem", "look", "group"} <= set(rows[0]):
         raise DataError(f"{path} needs the columns stem, look and group")
     there = {image.stem for image in images_in(folder / "images")}
+    if unlisted := sorted(there - {row["stem"] for row in rows}):
+        raise DataError(f"{path} has no line for {unlisted[0]} ({len(unlisted)} of {len(there)} images)")
     return sorted((row for row in rows if row["stem"] in there), key=lambda row: row["stem"])
 
 

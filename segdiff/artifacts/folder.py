@@ -25,6 +25,7 @@ from segdiff.settings import read_settings
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
+PANEL = "examples.png"  # a picture that the card may show
 EXPORTS = "onnx"  # a folder of files for other runtimes (`segdiff.artifacts.exports`)
 KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "looks", "training")
 INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature", "channels")
@@ -73,7 +74,7 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if folder.is_file() or not there <= {WEIGHTS, CONFIG, CARD, EXPORTS}:
+    if folder.is_file() or not there <= {WEIGHTS, CONFIG, CARD, PANEL, EXPORTS}:
         raise ArtifactError(f"{folder} exists and holds other things than a model: choose another name")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.segmenter.state_dict().items()}
     with whole_folder(folder) as new:

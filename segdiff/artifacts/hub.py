@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from segdiff.artifacts.folder import CARD, CONFIG, WEIGHTS, Artifact, load_artifact, save_artifact
+from segdiff.artifacts.folder import CARD, CONFIG, PANEL, WEIGHTS, Artifact, load_artifact, save_artifact
 from segdiff.artifacts.names import known_names, shipped_folder
 from segdiff.errors import ArtifactError, MissingError
 
-FILES = [WEIGHTS, CONFIG, CARD]  # all that is ever fetched: nothing else of a repository is looked at
+FILES = [WEIGHTS, CONFIG, CARD, PANEL]  # all that is ever fetched: nothing else of a repository is looked at
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 

@@ -63,7 +63,6 @@ SHIPPED = (
     Shipped("nuclei", True, "nuclei in stained tissue and fluorescence, any magnification"),
     Shipped("monuseg", False, "nuclei in H&E at 40x seen at half size, as the published MoNuSeg scores are made"),
 )
-DEFAULT = "nuclei"
 
 
 def shipped_folder(name: str) -> Path | None:

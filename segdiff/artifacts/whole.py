@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segdiff.errors import OutputError
+from segdiff.errors import OutputError, SegdiffError
 
 
 @contextmanager
@@ -27,6 +27,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
             target.replace(old)
         new.replace(target)
         shutil.rmtree(old, ignore_errors=True)
+    except SegdiffError:  # some are OSErrors, too
+        raise
     except OSError as error:
         raise OutputError.of(target, error) from error
     finally:

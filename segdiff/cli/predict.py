@@ -39,13 +39,13 @@ def build_parser() -> Parser:
     there.add_argument("--overwrite", action="store_true", help="replace results that are there (never an input)")
     there.add_argument("--resume", action="store_true", help="go on with a run that was cut: what is done stays")
     add_part_option(parser)
-    scale = parser.add_mutually_exclusive_group()
-    scale.add_argument(
+    parser.add_argument(
         "--mpp",
         type=positive_float,
         metavar="X",
-        help="micrometres per pixel of the images, if the model knows its own",
+        help="micrometres per pixel of the images: for their scale if the model knows its own, and for --instances",
     )
+    scale = parser.add_mutually_exclusive_group()
     scale.add_argument(
         "--scale",
         type=positive_float,
@@ -111,9 +111,11 @@ def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
     earlier = f", {before} of them before" if before else ""
     print(f"{len(done)} of {len(images)} image(s) predicted{earlier}; how: {folder / record}")
-    for image in done:
-        for remark in image.get("remarks", []):
-            print(f"{PROG}: note on {image['image']}: {remark}", file=sys.stderr)
+    notes = [f"note on {image['image']}: {remark}" for image in done for remark in image.get("remarks", [])]
+    for note in notes[:LISTED]:
+        print(f"{PROG}: {note}", file=sys.stderr)
+    if len(notes) > LISTED:
+        print(f"{PROG}: {len(notes) - LISTED} more notes are in {folder / record}", file=sys.stderr)
     for image in failed:
         where = "" if image["image"] in image["error"] else f"{image['image']}: "
         print(f"{PROG}: error: {where}{image['error']}", file=sys.stderr)

@@ -63,6 +63,11 @@ class TrainingSamples:
         self._kept: dict[int, tuple[Sample, Normalise]] = {}
         self._order: tuple[int, np.ndarray] | None = None
 
+    @property
+    def of_pass(self) -> int:
+        """Samples of a pass."""
+        return len(self._visits)
+
     def __getitem__(self, n: int) -> dict[str, Any]:
         """Sample n: image float32 (3, h, w) normalised, mask float32 (M, h, w) of -1 and +1, and n."""
         if n < 0:

@@ -32,6 +32,19 @@ def object_diameter(samples: Iterable[Sample]) -> float | None:
     return median_diameter(np.concatenate(areas)) if areas else None
 
 
+def numbered(sample: Sample) -> NDArray[np.int32] | None:
+    """The objects of a truth by number; None where it does not tell them apart.
+
+    A truth of no object, or of one connected part, tells them apart whatever its numbers.
+    """
+    from skimage.measure import label
+
+    if sample.instances is not None:
+        return sample.instances
+    parts = label(sample.mask.any(axis=(0, 1)), connectivity=2).astype(np.int32)
+    return parts if parts.max() <= 1 else None
+
+
 def _labels(sample: Sample) -> Iterator[np.ndarray]:
     from skimage.measure import label
 

@@ -56,9 +56,7 @@ def group_folds(names: Sequence[str], groups: Mapping[str, str], folds: int = FO
     Raises:
         DataError: fewer groups than folds.
     """
-    members: dict[str, list[str]] = {}
-    for name in sorted(names):
-        members.setdefault(groups.get(name, name), []).append(name)
+    members = _members(sorted(names), groups)
     if len(members) < folds:
         raise DataError(f"{len(names)} images in {len(members)} group(s) cannot be divided into {folds} folds")
     sizes, found = [0] * folds, {}
@@ -90,10 +88,7 @@ def seeded_split(
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"val_fraction is {fraction}; it must lie between 0 and 1")
-    members: dict[tuple[str, str], list[str]] = {}
-    for name in names:  # the first entry keeps a name apart from a group that is called the same
-        key = ("group", groups[name]) if groups and name in groups else ("name", name)
-        members.setdefault(key, []).append(name)
+    members = _members(names, groups)
     if len(members) < 2:
         raise DataError(f"{len(names)} image(s) in {len(members)} group(s) cannot be divided into two parts")
     order = sorted(members, key=lambda key: hashlib.sha256(f"{seed}/{key[0]}/{key[1]}".encode()).digest())
@@ -109,3 +104,12 @@ def seeded_split(
     if len(smaller) == len(names):
         smaller -= set(members[order[-1]])
     return sorted(set(names) - smaller), sorted(smaller)
+
+
+def _members(names: Sequence[str], groups: Mapping[str, str] | None) -> dict[tuple[str, str], list[str]]:
+    """The names of each group; a name without one is a group of its own."""
+    members: dict[tuple[str, str], list[str]] = {}
+    for name in names:  # the first entry keeps a name apart from a group that is called the same
+        key = ("group", groups[name]) if groups and name in groups else ("name", name)
+        members.setdefault(key, []).append(name)
+    return members

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.blend import STRIP
+from segdiff.inference.looks import NO_OBJECT
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import Progress
@@ -123,12 +124,15 @@ class Ensemble(Predictor):
                 core_chains.append(last.core_chains)
             remarks += [one for one in last.remarks if one not in remarks]
         assert last is not None
+        threshold = self.threshold_at(temperature) if threshold is None else threshold
+        if (found[0] > threshold).any():  # what one member misses another may have found
+            remarks = [one for one in remarks if one != NO_OBJECT]
         return replace(
             last,
             probability=found[0],
             raw_probability=found[1] if keep_raw else None,
             uncertainty=np.sqrt(np.maximum(shifts[1] - shifts[0] ** 2, 0)).astype(np.float32),
-            threshold=self.threshold_at(temperature) if threshold is None else threshold,
+            threshold=threshold,
             model=self.identity,
             chains=np.concatenate(chains) if chains else None,
             core=core,

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+NO_OBJECT = "no object was found"
 LATTICE = 64  # positions along a side that are looked at
 MARGIN = 0.25  # of the training's range, at either end: augmentation goes beyond it, too
+LEAST_MARGIN = 12.0  # grey levels: a few pictures say little of the next
 EVEN = 4.0  # grey levels: a picture of less contrast shows nothing
 SIZES = 1.5  # times smaller or larger than in training: another magnification
 SAID = {
@@ -62,7 +64,7 @@ def remarks_on_picture(found: Mapping[str, float], trained: Ranges) -> list[str]
         if name not in trained:
             continue
         low, high = trained[name]
-        slack = MARGIN * (high - low)
+        slack = max(MARGIN * (high - low), LEAST_MARGIN)
         if not low - slack <= found[name] <= high + slack:
             said.append(less if found[name] < low else more)
     return [f"it is {' and '.join(said)} than any picture that the model was trained on"] if said else []
@@ -75,7 +77,7 @@ def remarks_on_objects(diameter: float | None, trained: Ranges, factor: float) -
     factor: from the picture's grid to the model's.
     """
     if diameter is None:
-        return ["no object was found"]
+        return [NO_OBJECT]
     if "diameter_px" not in trained:
         return []
     low, high = trained["diameter_px"]

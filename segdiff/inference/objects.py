@@ -36,14 +36,11 @@ class FoundObject:
     confidence: float | None
 
 
-def separate(
-    mask: NDArray[np.bool_], probability: NDArray[np.float32], core: NDArray[np.float32] | None
-) -> NDArray[np.int32]:
+def separate(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) -> NDArray[np.int32]:
     """Number the objects of a mask: watershed (scikit-image) from the objects' cores.
 
     Args:
         mask: bool (H, W).
-        probability: of the object, (H, W).
         core: of the middles of objects, (H, W). None: the distance to the background says where the middles are, which
             divides objects that are two where they narrow.
     Returns:
@@ -61,7 +58,7 @@ def separate(
         height = ndimage.gaussian_filter(depth, max(1.0, SMOOTH * _diameter(parts)))
         seeds = _peaks(height, mask)
     else:
-        height = core + probability
+        height = core
         seeds = ndimage.label((core > CORE) & mask)[0]
     # Parts without a core of their own are objects all the same.
     lonely = np.ones(parts.max() + 1, dtype=bool)

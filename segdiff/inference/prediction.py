@@ -61,19 +61,20 @@ class Prediction:
 
     def instances(self) -> NDArray[np.int32]:
         """The objects of the mask, touching ones told apart: int32 (H, W), 0 is background (`inference.objects`)."""
-        return separate(self._single_mask(), self.probability, self.core)
+        return separate(self._single_mask(), self.core)
 
     def confidence(self, instances: NDArray[np.int32]) -> NDArray[np.float64] | None:
-        """For each of these objects the share of chains that have it, in order; None unless chains were kept.
+        """For each of these objects the share of chains that have it, in order; None unless several chains
+        were kept.
 
         A chain has an object if one that is told apart in its own mask (more than one half) overlaps it with an IoU
         above 0.5.
         """
-        if self.chains is None:
+        if self.chains is None or len(self.chains) < 2:
             return None
         cores = self.core_chains if self.core_chains is not None else [None] * len(self.chains)
         return shares_of_chains(
-            instances, (separate(chain > 0.5, chain, core) for chain, core in zip(self.chains, cores, strict=True))
+            instances, (separate(chain > 0.5, core) for chain, core in zip(self.chains, cores, strict=True))
         )
 
     def objects(self) -> tuple[NDArray[np.int32], list[FoundObject]]:

@@ -125,6 +125,9 @@ class Predictor:
         self.inference = inference or InferenceSettings()
         self.scale, self.looks = dict(scale or {}), dict(familiar or {})
         self.identity = identity
+        if len(self.inference.channels) not in (1, segmenter.mask_channels):
+            names = ", ".join(self.inference.channels)
+            raise ConfigError(f"a model of {segmenter.mask_channels} mask channel(s) has none called {names}")
         self._runner = WindowRunner(self.segmenter, self.device, self.precision)
 
     def check(self, sampling: Sampling | None = None) -> None:
@@ -256,7 +259,8 @@ class Predictor:
         if not self.looks:
             return ()
         found = looks.remarks_on_picture(looks.measure(source.array, source.convert), self.looks)
-        return (*found, *looks.remarks_on_objects(typical_diameter(mask, core), self.looks, factor))
+        known = self.looks if self.inference.grid is None else {}  # a fixed grid has no scale that could be chosen
+        return (*found, *looks.remarks_on_objects(typical_diameter(mask, core), known, factor))
 
     def _grids(self, source: Source, factor: float, grid: tuple[int, int] | None) -> Grids:
         grid = self.inference.grid if grid is None else check_grid(grid)

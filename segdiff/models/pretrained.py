@@ -75,6 +75,8 @@ def _load_in_order(encoder: Any, weights: dict[str, Tensor]) -> None:
     ours = encoder.state_dict()
     names = [key for key in ours if not key.endswith("num_batches_tracked")]
     theirs = [key for key in weights if not key.endswith("num_batches_tracked")]
+    if len(names) > len(theirs):
+        raise ConfigError(f"the packaged weights do not fit: {len(theirs)} tensors, and {len(names)} are needed")
     for name, other in zip(names, theirs, strict=False):
         if ours[name].shape != weights[other].shape:
             raise ConfigError(

@@ -9,9 +9,11 @@ from typing import Any
 from segdiff.artifacts.folder import Artifact
 from segdiff.artifacts.hub import from_pretrained
 from segdiff.errors import ConfigError
+from segdiff.models.denoising import DiffusionSettings
+from segdiff.settings import read_settings
 
 # What a network was made to say and to be told; the terms of the loss and its draws are the training's.
-OF_NETWORK = ("schedule", "steps", "signal_scale", "prediction", "condition", "rescale_times")
+OF_NETWORK = ("schedule", "steps", "signal_scale", "prediction", "condition", "rescale_times", "self_conditioning")
 
 
 def begun_with(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Mapping[str, Any], Artifact | None]:
@@ -34,8 +36,13 @@ def begun_with(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[M
     asked, kind = config["model"].get("kind"), start.model.get("kind")
     if asked != kind:
         raise ConfigError(f"model.init={name} is a model of kind {kind}, not {asked}: choose model={kind}")
-    model = {**start.model, **{key: value for key, value in config["model"].items() if key not in start.model}}
+    model = {**start.model, "init": name, "encoder_weights": None}
     diffusion = {**config["diffusion"], **{key: start.diffusion[key] for key in OF_NETWORK if key in start.diffusion}}
+    try:
+        read_settings(DiffusionSettings, "diffusion", diffusion)
+    except ConfigError as error:
+        says = start.diffusion.get("prediction", "epsilon")
+        raise ConfigError(f"model.init={name} says {says}, which this loss does not go with: {error}") from error
     channels = list(start.inference.get("channels", ["mask"]))
     own = start.normalisation
     normalisation = {**asdict(own), "mean": _list(own.mean), "std": _list(own.std)}

@@ -84,7 +84,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.segmenter.parameters(), lr=options.lr, betas=options.betas, weight_decay=options.weight_decay
         )
-        self.steps = total_steps(self.settings, len(self.samples.dataset))
+        self.steps = total_steps(self.settings, self.samples.of_pass)
         self._speed = 0.0
         self.saved_step: int | None = None  # of the newest checkpoint
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 
@@ -19,14 +18,11 @@ from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import Dataset, Sample, dataset_from_config
 from segdiff.data.loader import TrainingSamples
-from segdiff.data.objects import median_diameter
 from segdiff.data.protocols import Protocol, get_protocol
 from segdiff.data.targets import with_channels
 from segdiff.data.writers import atomic, write_json
 from segdiff.diffusion.sampling import Sampling
-from segdiff.errors import ConfigError, DataError, MissingError
-from segdiff.inference.looks import measure
-from segdiff.inference.looks import ranges as measured_ranges
+from segdiff.errors import ConfigError, MissingError
 from segdiff.inference.predictor import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.device import pick_device
@@ -37,13 +33,13 @@ from segdiff.settings import read_settings
 from segdiff.training.begin import begun_with
 from segdiff.training.distributed import Processes
 from segdiff.training.evidence import ADVICE
+from segdiff.training.first_look import first_look
 from segdiff.training.identity import NOT_IDENTITY, check_folder, run_identity
 from segdiff.training.loop import Trainer
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 from segdiff.training.tracking import Run, Tracking, read_tracking, start_tracking
 from segdiff.training.validate import Validation
-from segdiff.workflows.check.facts import Facts, describe_summary, facts_of, summary
-from segdiff.workflows.check.judge import judge_truths
+from segdiff.workflows.check.facts import Facts
 from segdiff.workflows.record import versions
 from segdiff.workflows.scoring import mean_of
 
@@ -117,9 +113,8 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
             wrong = str(error)
     if wrong := processes.from_first(wrong):  # told by all: the others would only say that they lost the first
         raise ConfigError(wrong)
-    facts = _look(train, protocol, say)
+    facts, scale, looks = first_look(train, protocol, say)
     _check_sizes(config, facts, segmenter.size_multiple)
-    scale, looks = _scale(facts, train, protocol), _looks(facts, train, protocol)
     if processes.writes:
         with atomic(folder / "config.yaml") as file:
             file.write(yaml.safe_dump(dict(config), sort_keys=False).encode())
@@ -147,6 +142,7 @@ def _train(config: Mapping[str, Any], folder: Path, say: Callable[[str], None], 
                 "protocol": protocol.name,
                 "images": len(train),
                 "seed": seed,
+                **_origin(start),
             },
         )
 
@@ -253,6 +249,14 @@ def environment(config: Mapping[str, Any], minutes: float, processes: int = 1) -
     }
 
 
+def _origin(start: Artifact | None) -> dict[str, str]:
+    """Where weights come from, and the licence that goes on with them."""
+    if start is None:
+        return {}
+    licence = start.training.get("license")
+    return {"begun_with": start.identity, **({"license": str(licence)} if licence else {})}
+
+
 def _segmenter(config: Mapping[str, Any], start: Artifact | None) -> tuple[Segmenter, dict[str, Any]]:
     """The segmenter to train, and its `model` settings; with the weights of `start` where there is one."""
     model = {key: value for key, value in config["model"].items() if key not in ("init", "encoder_weights")}
@@ -288,42 +292,6 @@ def _validation_split(data: Mapping[str, Any], say: Callable[[str], None]) -> Da
     except MissingError as error:
         say(f"no validation: {error}")
         return None
-
-
-def _look(train: Dataset, protocol: Protocol, say: Callable[[str], None]) -> list[Facts]:
-    """What the network will see of every training image, told shortly; `segdiff check-data` looks closer.
-
-    Raises:
-        DataError: masks that nothing can be learned from.
-    """
-    facts = [facts_of(protocol.as_seen(train[index]), recognise=False) for index in range(len(train))]
-    say(f"to train on: {describe_summary(summary(facts))}")
-    counts = [f"{name} {n}" for name, n in train.report.items() if isinstance(n, int) and name != "images"]
-    if counts:
-        say(f"  {', '.join(counts)}")
-    for finding in judge_truths("training", facts):
-        if finding.severity == "error":
-            said = finding.line().removeprefix("error: ")
-            raise DataError(f"{said} (segdiff check-data tells more)")
-        say(finding.line())
-    return facts
-
-
-def _scale(facts: Sequence[Facts], train: Dataset, protocol: Protocol) -> dict[str, float | None]:
-    """Micrometres per pixel and the median object diameter, as the model saw them."""
-    diameter = median_diameter(np.concatenate([f.areas for f in facts]))
-    mpp = protocol.mpp(train.mpp, train[0].image.shape[0])
-    return {
-        "mpp": None if mpp is None else round(mpp, 6),
-        "object_diameter_px": None if diameter is None else round(diameter, 2),
-    }
-
-
-def _looks(facts: Sequence[Facts], train: Dataset, protocol: Protocol) -> dict[str, list[float]]:
-    """What the training pictures look like, and the range of their median object diameters."""
-    found = measured_ranges([measure(protocol.prepare(sample).image) for sample in train])
-    diameters = [one for f in facts if (one := median_diameter(f.areas)) is not None]
-    return {**found, "diameter_px": [round(min(diameters), 2), round(max(diameters), 2)]} if diameters else found
 
 
 def _commit() -> str | None:

@@ -6,7 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.objects import numbered
 from segdiff.data.protocols import Protocol
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, DataError
@@ -89,6 +93,7 @@ def evaluate(
         began = time.perf_counter()
         sample = dataset[index]
         shown = protocol.prepare(sample)
+        true_instances = _numbered(scoring, shown)
         prediction = predictor.predict(
             shown.image,
             seed=seed,
@@ -109,7 +114,7 @@ def evaluate(
             "raw_probability": prediction.raw_probability,
             "uncertainty": prediction.uncertainty,
             "chains": prediction.chains,
-            **_objects(scoring, shown, prediction),
+            **_objects(scoring, true_instances, prediction),
         }
         mpp = protocol.mpp(dataset.mpp, sample.image.shape[0])
         scores = score(prediction.mask, shown.mask, scoring, mpp, said)
@@ -131,15 +136,23 @@ def evaluate(
     }
 
 
-def _objects(scoring: Scoring, shown: Sample, prediction: Prediction) -> dict[str, Any]:
-    """Objects of a prediction and of its truth, where they are scored."""
+def _numbered(scoring: Scoring, shown: Sample) -> NDArray[np.int32] | None:
+    """The objects of a truth, where they are scored."""
     if not {"instances", "confidence"} & scoring.needs:
-        return {}
-    if shown.instances is None:
+        return None
+    found = numbered(shown)
+    if found is None:
         raise DataError(f"{shown.name}: its truth does not tell objects apart, which aji, pq, dq and ece_objects need")
+    return found
+
+
+def _objects(scoring: Scoring, true: NDArray[np.int32] | None, prediction: Prediction) -> dict[str, Any]:
+    """Objects of a prediction beside the true ones."""
+    if true is None:
+        return {}
     labels = prediction.instances()
     confidence = prediction.confidence(labels) if "confidence" in scoring.needs else None
-    return {"instances": labels, "true_instances": shown.instances, "confidence": confidence}
+    return {"instances": labels, "true_instances": true, "confidence": confidence}
 
 
 def _windows(predictor: Predictor, protocol: Protocol) -> tuple[int | None, float] | None:

@@ -10,14 +10,15 @@ from typing import Any
 from segdiff.data.images import list_images, read_image
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, SegdiffError, UserError
-from segdiff.inference.prediction import output_paths
+from segdiff.inference.prediction import OBJECTS, output_paths
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import BatchSize
 from segdiff.workflows.parts import Part
 from segdiff.workflows.record import PredictionRecord, describe, resumable
 
 RECORD = "prediction{}.json"  # for the whole and for a part
-LARGEST_WITH_CHAINS = 4096**2  # pixels: of larger pictures single chains are not kept, objects have no confidence
+MOST_KEPT = 16 * 4096**2  # numbers: of larger pictures single chains are not kept, which are 4 bytes each
+TOO_LARGE = "it is too large to keep its chains in memory: its objects have no confidence"
 # Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
 Progress = Callable[[float, int, str], None]
 
@@ -113,24 +114,30 @@ def predict_files(
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another output folder")
     inputs, found = found, part.of(found)  # all parts write into one folder
+    # Without a use for the scale, micrometres are for the table of objects alone.
+    length = mpp if instances else None
+    if length is not None and (predictor.scale.get("mpp") is None or scale is not None or diameter is not None):
+        mpp = None
     predictor.scale_factor(mpp, scale, diameter)  # contradictions are found before any work
     predictor.check(sampling)
-    threshold = predictor.inference.threshold if threshold is None else threshold
     settings = {
         **describe(predictor, sampling, threshold, seed, temperature),
         "mpp": mpp,
         "scale": scale,
         "diameter": diameter,
+        "instances": instances,
         "command": list(command) if command is not None else None,
     }
     path = folder / RECORD.format(part.suffix)
-    done, begun = resumable(folder, path, settings, found) if resume else ({}, set())
+    kinds = tuple(OBJECTS) if instances else ()
+    done, begun = resumable(folder, path, settings, found, kinds) if resume else ({}, set())
     plan_outputs([image for image in found if str(image) not in done], folder, overwrite, inputs, begun)
     record = PredictionRecord(path, settings, found, done)
 
     def predict_one(index: int, image: Path) -> dict[str, Any]:
         began = time.perf_counter()
         array = read_image(image)
+        keeps = instances and array.shape[0] * array.shape[1] * _layers(predictor, sampling) <= MOST_KEPT
         prediction = predictor.predict(
             array,
             seed=seed,
@@ -141,15 +148,15 @@ def predict_files(
             mpp=mpp,
             scale=scale,
             diameter=diameter,
-            keep_chains=instances and array.shape[0] * array.shape[1] <= LARGEST_WITH_CHAINS,
+            keep_chains=keeps,
             progress=lambda done, total: report(index + done / total, image),
         )
         replace = overwrite or str(image) in begun
-        found = prediction.save(folder, image.stem, array, overwrite=replace, instances=instances, mpp=mpp)
+        found = prediction.save(folder, image.stem, array, overwrite=replace, instances=instances, mpp=length)
         return {
             "shape": list(array.shape),
             "seconds": round(time.perf_counter() - began, 3),
-            "remarks": list(prediction.remarks),
+            "remarks": [*prediction.remarks, *([] if keeps or not instances else [TOO_LARGE])],
             "outputs": {kind: path.name for kind, path in found.items()},
         }
 
@@ -169,6 +176,12 @@ def predict_files(
             record.update(index, "done", **facts)
         report(index + 1, image)
     return record.content
+
+
+def _layers(predictor: Predictor, sampling: Sampling | None) -> int:
+    """Maps of a picture's size that are kept with its chains: of each member, chain and mask channel."""
+    members = getattr(predictor, "members", [predictor])
+    return sum((sampling or one.sampling).chains * one.segmenter.mask_channels for one in members)
 
 
 def failures(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -107,7 +107,7 @@ class PredictionRecord:
 
 
 def resumable(
-    folder: Path, own: Path, settings: Mapping[str, Any], images: Sequence[Path]
+    folder: Path, own: Path, settings: Mapping[str, Any], images: Sequence[Path], kinds: Collection[str] = ()
 ) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """What of these images earlier runs in this folder did, whatever their parts, and what they only began.
 
@@ -116,6 +116,7 @@ def resumable(
         own: the record of the run that goes on; there may be none.
         settings: of that run.
         images: its inputs; what records say of others does not matter.
+        kinds: of outputs that each image must have to be done.
     Returns:
         By the path of the image as given: what is known of those that are done, with all their files; and those
         that a run of the same settings lists and that are not done, whose files may be replaced.
@@ -137,8 +138,9 @@ def resumable(
             listed = [(given[at], image) for image in run["images"] if (at := Path(image["image"]).resolve()) in given]
             changed = [line for key in DECIDING for line in differences(run.get(key), wanted.get(key), key)]
             for name, image in listed:
-                outputs = [folder / output for output in image.get("outputs", {}).values()]
-                if image.get("status") == "done" and all(output.is_file() for output in outputs):
+                outputs = image.get("outputs", {})
+                whole = set(kinds) <= set(outputs) and all((folder / output).is_file() for output in outputs.values())
+                if image.get("status") == "done" and whole:
                     _refuse_change(path, changed)
                     done[name] = {**image, "image": name}
                 elif not changed:
@@ -151,8 +153,10 @@ def _runs(path: Path) -> list[dict[str, Any]]:
     newest = json.loads(path.read_text(encoding="utf-8"))
     runs = [*newest.pop("earlier_runs", []), newest]
     for run in runs:
-        if isinstance(run.get("inference"), dict):
-            run["inference"].setdefault("temperature", 1.0)  # records of before there was one
+        for one in (run, *run.get("members", [])):
+            if isinstance(one.get("inference"), dict):  # records of before there were these
+                one["inference"].setdefault("temperature", 1.0)
+                one["inference"].setdefault("channels", ["mask"])
         run["images"] = [dict(image) for image in run["images"]]
     return runs
 

@@ -70,3 +70,8 @@ def test_a_diameter_sets_the_scale():
         predictor.predict(image, diameter=0)
     with pytest.raises(ConfigError, match="does not know its own"):
         make_predictor().predict(image, diameter=20.0)
+
+
+def test_one_training_picture_is_like_itself_and_like_its_neighbours():
+    trained = ranges([measure(tissue(0))])
+    assert remarks_on_picture(measure(tissue(0)), trained) == remarks_on_picture(measure(tissue(1)), trained) == []

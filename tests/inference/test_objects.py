@@ -11,6 +11,7 @@ from fakes import make_predictor
 from scipy import ndimage
 
 from segdiff.errors import ConfigError
+from segdiff.inference.ensemble import Ensemble
 from segdiff.inference.objects import describe_objects, separate, shares_of_chains, typical_diameter
 
 
@@ -26,7 +27,7 @@ CORES = (disc(30, 25, 6) | disc(30, 50, 6)).astype(np.float32)
 @pytest.mark.parametrize("core", [None, CORES], ids=["by distance", "by core"])
 def test_touching_objects_are_told_apart(core):
     assert ndimage.label(TOUCHING)[1] == 1
-    labels = separate(TOUCHING, TOUCHING.astype(np.float32), core)
+    labels = separate(TOUCHING, core)
     assert labels.dtype == np.int32 and labels.max() == 2
     assert np.array_equal(labels > 0, TOUCHING)
     assert labels[30, 20] != labels[30, 55] and 0 not in (labels[30, 20], labels[30, 55])
@@ -34,7 +35,7 @@ def test_touching_objects_are_told_apart(core):
 
 def test_a_part_without_a_core_is_an_object_all_the_same():
     alone = TOUCHING | disc(8, 70, 6)
-    labels = separate(alone, alone.astype(np.float32), CORES)
+    labels = separate(alone, CORES)
     assert labels.max() == 3 and labels[8, 70] not in (0, labels[30, 25], labels[30, 50])
 
 
@@ -42,13 +43,13 @@ def test_specks_are_left_out_and_holes_filled():
     mask = TOUCHING.copy()
     mask[2, 2] = True
     mask[30, 25] = False
-    labels = separate(mask, mask.astype(np.float32), np.where(mask, CORES, 0))
+    labels = separate(mask, np.where(mask, CORES, 0))
     assert labels.max() == 2 and labels[2, 2] == 0 and labels[30, 25] == labels[30, 20]
 
 
 def test_nothing():
     none = np.zeros((5, 6), bool)
-    labels = separate(none, none.astype(np.float32), None)
+    labels = separate(none, None)
     assert labels.shape == (5, 6) and not labels.any()
     assert describe_objects(labels, labels.astype(np.float32), None, None) == []
     assert typical_diameter(none, None) is None
@@ -58,7 +59,7 @@ def test_each_object_hangs_together_by_its_sides():
     rng = np.random.default_rng(0)
     probability = ndimage.gaussian_filter(rng.random((120, 120)), 3).astype(np.float32)
     mask = probability > np.median(probability)
-    labels = separate(mask, probability, None)
+    labels = separate(mask, None)
     assert labels.max() > 10
     for number in range(1, labels.max() + 1):
         assert ndimage.label(labels == number)[1] == 1
@@ -129,6 +130,8 @@ def test_one_chain_and_no_mpp_leave_cells_empty(slide, tmp_path):
 def test_channels_and_network_must_go_together():
     with pytest.raises(ConfigError, match=r"\[mask, core\]"):
         make_predictor(two_channels, mask_channels=2, channels=("mask", "edge"))
+    with pytest.raises(ConfigError, match="of 1 mask channel"):
+        make_predictor(channels=("mask", "core"))
 
 
 def test_scale_brings_cores_back_too(slide):
@@ -138,3 +141,37 @@ def test_scale_brings_cores_back_too(slide):
     predictor = make_predictor(answer, mask_channels=2, channels=("mask", "core"), window=None)
     prediction = predictor.predict(slide, scale=2.0)
     assert prediction.core.shape == (60, 80) and prediction.instances().max() == 2
+
+
+def test_an_ensemble_has_the_mean_of_cores_and_the_chains_of_all(slide):
+    def paler(image, noise, chain):
+        return 0.9 * image[:, :2]
+
+    settings = {"mask_channels": 2, "channels": ("mask", "core"), "window": None}
+    members = [
+        make_predictor(two_channels, chains=2, identity="one@1", **settings),
+        make_predictor(paler, chains=1, identity="two@2", **settings),
+    ]
+    prediction = Ensemble(members).predict(slide, keep_chains=True)
+    one, two = (member.predict(slide).core for member in members)
+    assert np.allclose(prediction.core, (one + two) / 2) and prediction.core_chains.shape == (3, 60, 80)
+    labels, found = prediction.objects()
+    assert labels.max() == 2
+    assert sorted(one.confidence for one in found) == pytest.approx([2 / 3, 1])
+    with pytest.raises(ConfigError, match="other meanings"):
+        Ensemble([members[0], make_predictor(two_channels, mask_channels=2, identity="three@3")])
+
+
+def test_one_chain_gives_no_confidence(slide):
+    predictor = make_predictor(two_channels, mask_channels=2, channels=("mask", "core"), window=None)
+    prediction = predictor.predict(slide, keep_chains=True)
+    assert prediction.confidence(prediction.instances()) is None
+
+
+def test_a_temperature_leaves_objects_as_they_are():
+    rng = np.random.default_rng(1)
+    image = np.stack([ndimage.gaussian_filter(rng.random((90, 90)), 3) for _ in range(3)], -1)
+    image = ((image - image.min()) / np.ptp(image) * 255).astype(np.uint8)
+    predictor = make_predictor(two_channels, mask_channels=2, channels=("mask", "core"), window=None)
+    plain, tempered = (predictor.predict(image, temperature=t).instances() for t in (1.0, 2.0))
+    assert plain.max() > 3 and np.array_equal(plain, tempered)

@@ -17,7 +17,9 @@ def said(mask):
     """A model that is sure of this mask, twice."""
     sure = mask.astype(np.float32)
     wrong = (mask != A).astype(np.float32)
-    return {"probability": sure, "raw_probability": sure, "uncertainty": wrong, "chains": np.stack([sure, sure])}
+    objects = {"instances": mask.astype(int), "true_instances": A.astype(int), "confidence": np.ones(1)}
+    chains = np.stack([sure, sure])
+    return {"probability": sure, "raw_probability": sure, "uncertainty": wrong, "chains": chains, **objects}
 
 
 def test_every_metric_of_the_room_is_in_the_table():
@@ -42,6 +44,7 @@ def test_a_scoring_gives_what_the_functions_give():
     assert scores["brier"] == metrics.brier(B, A) == np.mean(A != B)
     assert scores["error_auroc_chains"] == 1 and scores["error_auroc_margin"] == 0.5
     assert scores["diversity"] == 0
+    assert scores["aji"] == scores["iou"] == scores["pq"] and scores["dq"] == 1  # one object on one
 
 
 def test_what_a_model_says_is_needed_and_may_be_nothing():
@@ -90,7 +93,12 @@ def test_names_that_cannot_be(names, said):
 
 
 def test_names_are_read():
-    assert parse_metrics("dice, iou") == ("dice", "iou") and parse_metrics("all") == tuple(METRICS)
+    assert parse_metrics("dice, iou") == ("dice", "iou") and set(METRICS) - set(parse_metrics("all")) == {
+        "aji",
+        "pq",
+        "dq",
+        "ece_objects",
+    }
 
 
 def test_own_code_can_add_a_metric(monkeypatch):

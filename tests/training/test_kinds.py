@@ -179,6 +179,7 @@ def test_a_network_with_cores_is_trained_and_gone_on_with(pictures, tmp_path):
     assert gone_on["diffusion"]["noise_draws"] == 1
     assert gone_on["diffusion"]["schedule"] == stored["diffusion"]["schedule"] != "linear"
     assert gone_on["inference"]["channels"] == ["mask", "core"]
+    assert gone_on["training"]["begun_with"].startswith("model@")
     assert any("begins with model@" in line and "mask, core" in line for line in said)
     prediction = segdiff.load(tmp_path / "two" / "model", device="cpu").predict(np.zeros((40, 40, 3), np.uint8))
     assert prediction.core.shape == prediction.probability.shape == (40, 40)
@@ -194,3 +195,20 @@ def test_a_model_of_another_kind_is_no_beginning(pictures, tmp_path):
 def test_channels_must_go_with_the_network(pictures, tmp_path):
     with pytest.raises(ConfigError, match=r"model.mask_channels=1 does not go with inference.channels=\[mask, core\]"):
         run_training(config(pictures, "fast", CORES[1]), tmp_path, say=quiet)
+
+
+def test_a_loss_that_does_not_go_with_the_model_is_told(pictures, tmp_path):
+    epsilon = ["diffusion=published", "sampling.sampler=ddim", "sampling.steps=2"]
+    run_training(config(pictures, "fast", *epsilon), tmp_path / "one", say=quiet)
+    with pytest.raises(ConfigError, match="says epsilon, which this loss does not go with"):
+        run_training(config(pictures, "fast", f"model.init={tmp_path / 'one' / 'model'}"), tmp_path / "two", say=quiet)
+
+
+def test_a_training_that_began_with_a_model_is_gone_on_with(pictures, tmp_path):
+    run_training(config(pictures, "fast", *CORES), tmp_path / "one", say=quiet)
+    start = f"model.init={tmp_path / 'one' / 'model'}"
+    for folder, cut in (("whole", []), ("cut", ["trainer.max_minutes=1e-6"])):
+        run_training(config(pictures, "fast", start, *cut), tmp_path / folder, say=quiet)
+    result = run_training(config(pictures, "fast", start, "resume=auto"), tmp_path / "cut", say=quiet)
+    assert result["finished"]
+    same(tmp_path / "whole", tmp_path / "cut")

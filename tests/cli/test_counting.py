@@ -14,6 +14,7 @@ from PIL import Image
 
 from segdiff.artifacts.folder import Artifact, save_artifact
 from segdiff.cli.main import main
+from segdiff.data.images import read_image
 from segdiff.diffusion.sampling import Sampling
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
@@ -78,6 +79,27 @@ def test_predict_writes_every_object(model, data, tmp_path, capsys):
     assert not list(out.glob("*_labels.tif")) and not list(out.glob("*.geojson"))
 
 
+def test_resume_tells_objects_apart_where_an_earlier_run_did_not(model, data, tmp_path):
+    out = tmp_path / "out"
+    argv = ["predict", "--model", model, "--image", str(data / "images"), "--output-dir", str(out), "--device", "cpu"]
+    assert main(argv) == 0 and not list(out.glob("*_labels.tif"))
+    assert main([*argv, "--instances", "--resume"]) == 0
+    assert len(list(out.glob("*_labels.tif"))) == 2
+    written = (out / "a_labels.tif").stat().st_mtime_ns
+    assert main([*argv, "--instances", "--resume"]) == 0
+    assert (out / "a_labels.tif").stat().st_mtime_ns == written
+
+
+def test_micrometres_of_a_model_that_knows_none_are_for_the_table(model, data, tmp_path, capsys):
+    argv = ["predict", "--model", model, "--image", str(data / "images" / "a.png"), "--device", "cpu"]
+    given = ["--instances", "--mpp", "0.5", "--diameter", "10", "--threshold", "0.45"]
+    assert main([*argv, *given, "--output-dir", str(tmp_path / "out")]) == 0
+    (first, *_) = csv.DictReader((tmp_path / "out" / "a_objects.csv").read_text().splitlines())
+    assert float(first["area_um2"]) == float(first["area"]) / 4
+    assert main([*argv, "--mpp", "0.5", "--output-dir", str(tmp_path / "other")]) == 2
+    assert "does not know its own" in capsys.readouterr().err
+
+
 def test_a_diameter_is_the_scale_that_makes_objects_the_models(model, data, tmp_path):
     for name, option in (("one", ["--diameter", "20"]), ("two", ["--scale", "0.5"])):
         argv = ["predict", "--model", model, "--image", str(data / "images" / "a.png"), "--device", "cpu"]
@@ -97,8 +119,10 @@ def test_evaluate_scores_objects(model, data, tmp_path, capsys):
     assert main(argv) == 0
     metrics = json.loads((tmp_path / "a.json").read_text())["metrics"]
     assert set(metrics) == {"dice", "aji", "pq", "dq", "ece_objects"}
+    Image.fromarray((np.arange(48 * 40).reshape(40, 48) < 100).astype(np.uint8)).save(data / "masks" / "b.png")
+    assert main(argv) == 0  # a single object is told apart from nothing
     for path in (data / "masks").iterdir():  # a truth that does not tell them apart
-        Image.fromarray((np.array(Image.open(path)) > 0).astype(np.uint8) * 255).save(path)
+        Image.fromarray((read_image(path) > 0).astype(np.uint8) * 255).save(path)
     assert main(argv) == 2
     assert "does not tell objects apart" in capsys.readouterr().err
 
@@ -108,7 +132,7 @@ def test_score_takes_label_maps_of_any_tool(data, tmp_path, capsys):
     for name, change in (("same", lambda a: a * 3), ("binary", lambda a: (a > 0) * 255)):
         (tmp_path / name).mkdir()
         for path in truth.iterdir():
-            Image.fromarray(change(np.array(Image.open(path))).astype(np.uint8)).save(tmp_path / name / path.name)
+            Image.fromarray(change(read_image(path)).astype(np.uint8)).save(tmp_path / name / path.name)
     scores = {}
     for name in ("same", "binary"):
         argv = ["score", "--pred", str(tmp_path / name), "--truth", str(truth), "--metrics", "aji,pq"]

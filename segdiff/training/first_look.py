@@ -1,0 +1,62 @@
+"""What a training looks at before it begins: every training image, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from segdiff.data.datasets import Dataset
+from segdiff.data.objects import median_diameter
+from segdiff.data.protocols import Protocol
+from segdiff.errors import DataError
+from segdiff.inference.looks import measure, ranges
+from segdiff.workflows.check.facts import Facts, describe_summary, facts_of, summary
+from segdiff.workflows.check.judge import judge_truths
+
+Scale = dict[str, float | None]
+Looks = dict[str, list[float]]
+
+
+def first_look(train: Dataset, protocol: Protocol, say: Callable[[str], None]) -> tuple[list[Facts], Scale, Looks]:
+    """What the network will see of every training image, told shortly; `segdiff check-data` looks closer.
+
+    Returns:
+        The facts of each image; micrometres per pixel and the median object diameter, as the model will see them; the
+        ranges of what the pictures look like.
+    Raises:
+        DataError: masks that nothing can be learned from.
+    """
+    facts, measured, height = [], [], 0
+    for index in range(len(train)):
+        sample = train[index]
+        height = height or sample.image.shape[0]
+        seen = protocol.as_seen(sample)
+        facts.append(facts_of(seen, recognise=False))
+        measured.append(measure(seen.image))
+    _tell(train, facts, say)
+    diameters = [one for f in facts if (one := median_diameter(f.areas)) is not None]
+    looks = ranges(measured)
+    if diameters:
+        looks["diameter_px"] = [round(min(diameters), 2), round(max(diameters), 2)]
+    return facts, _scale(facts, protocol.mpp(train.mpp, height)), looks
+
+
+def _tell(train: Dataset, facts: Sequence[Facts], say: Callable[[str], None]) -> None:
+    say(f"to train on: {describe_summary(summary(facts))}")
+    counts = [f"{name} {n}" for name, n in train.report.items() if isinstance(n, int) and name != "images"]
+    if counts:
+        say(f"  {', '.join(counts)}")
+    for finding in judge_truths("training", facts):
+        if finding.severity == "error":
+            said = finding.line().removeprefix("error: ")
+            raise DataError(f"{said} (segdiff check-data tells more)")
+        say(finding.line())
+
+
+def _scale(facts: Sequence[Facts], mpp: float | None) -> Scale:
+    diameter = median_diameter(np.concatenate([f.areas for f in facts]))
+    return {
+        "mpp": None if mpp is None else round(mpp, 6),
+        "object_diameter_px": None if diameter is None else round(diameter, 2),
+    }
