@@ -3,13 +3,16 @@
     python benchmarks/monuseg_folds.py --root DIR --models 'runs/monuseg_f{fold}/model' [--protocol paper] --json FILE
 
 All folds together are the 30 training images. The mean over them and its interval say how the recipe does; the folds'
-own means, how that varies with what it is trained on.
+own means, how that varies with what it is trained on. First as the models are; then each fold at a temperature and a
+threshold fitted to what the other models say of the other folds, never to images that it is scored on. What is fitted
+to all five is for the model that is trained on all images ("calibration" in the file).
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from segdiff.data.protocols import get_protocol
 from segdiff.data.writers import write_json
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.table import Scoring
+from segdiff.workflows.calibrate import Calibration
 from segdiff.workflows.evaluate import evaluate
 from segdiff.workflows.load import load_predictor
 
@@ -32,26 +36,47 @@ def main() -> None:
     parser.add_argument("--protocol", default="paper")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    folds = []
-    for fold in args.folds:
-        found = evaluate(
-            load_predictor(args.models.format(fold=fold), device="cpu"),
-            build_dataset("monuseg", args.root, "val", fold=fold),
-            get_protocol(args.protocol, "monuseg"),
-            scoring=Scoring(METRICS),
-        )
-        means = "  ".join(f"{name} {found['metrics'][name]['mean']:.4f}" for name in METRICS)
-        print(f"fold {fold}: {means}", flush=True)
-        folds.append({"fold": fold, **found})
-    rows = [row for one in folds for row in one["per_image"]]
-    for name in METRICS:
-        values = [row[name] for row in rows if row[name] is not None]
-        own = [one["metrics"][name]["mean"] for one in folds]
-        low, high = bootstrap_interval(values) or (float("nan"), float("nan"))
-        spread = float(np.std(own, ddof=1)) if len(own) > 1 else float("nan")
-        print(f"{name:12} {np.mean(values):.4f} [{low:.4f}, {high:.4f}]; folds differ by {spread:.4f}")
+    protocol = get_protocol(args.protocol, "monuseg")
+    found = {fold: Calibration() for fold in args.folds}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for kind in ("as they are", "calibrated by the other folds"):
+        tables[kind] = []
+        for fold in args.folds:
+            if kind == "as they are":
+                settings, watch = {"temperature": 1.0, "threshold": 0.5}, found[fold]
+            else:
+                settings, watch = _fitted([found[other] for other in args.folds if other != fold]), Calibration()
+            scores = evaluate(
+                load_predictor(args.models.format(fold=fold), device="cpu"),
+                build_dataset("monuseg", args.root, "val", fold=fold),
+                protocol,
+                scoring=Scoring(METRICS),
+                watch=lambda sample, said, watch=watch: watch.add(said.probability, sample.mask),
+                **settings,
+            )
+            means = "  ".join(f"{name} {scores['metrics'][name]['mean']:.4f}" for name in METRICS)
+            print(f"fold {fold} {kind}: {means}", flush=True)
+            tables[kind].append({"fold": fold, **settings, **scores})
+    for kind, folds in tables.items():
+        print(kind)
+        rows = [row for one in folds for row in one["per_image"]]
+        for name in METRICS:
+            values = [row[name] for row in rows if row[name] is not None]
+            own = [one["metrics"][name]["mean"] for one in folds]
+            low, high = bootstrap_interval(values) or (float("nan"), float("nan"))
+            spread = float(np.std(own, ddof=1)) if len(own) > 1 else float("nan")
+            print(f"{name:12} {np.mean(values):.4f} [{low:.4f}, {high:.4f}]; folds differ by {spread:.4f}")
+    calibration = _fitted(list(found.values()))
+    print(f"fitted to all: {calibration}")
     if args.json:
-        write_json(args.json, {"folds": folds})
+        raw, calibrated = tables.values()
+        write_json(args.json, {"calibration": calibration, "folds": calibrated, "as_they_are": raw})
+
+
+def _fitted(parts: list[Calibration]) -> dict[str, float]:
+    whole = Calibration([image for part in parts for image in part.images], sum(part.count for part in parts))
+    temperature = whole.temperature()
+    return {"temperature": temperature, "threshold": whole.threshold(temperature)}
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True, help="folder of the trained model")
     parser.add_argument("--facts", type=Path, required=True, help="YAML file of facts")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of scores")
-    parser.add_argument("--views", type=int, help="dihedral views that the model takes unless told otherwise")
+    parser.add_argument("--calibration", type=Path,
+    help="JSON file whose \"calibration\" has temperature and threshold") parser.add_argument("--views", type=int, help="dihedral views that the model takes unless told otherwise")
     parser.add_argument("--panel", type=Path, metavar="ROOT", help="data whose images the card may show")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; a model there is replaced")
     args = parser.parse_args()
@@ -54,6 +55,9 @@ def main() -> int:
     scores = [_score(path, about) for path in args.scores]
     if args.views is not None:
         artifact.sampling = replace(artifact.sampling, views=args.views)
+    if args.calibration is not None:
+        fitted = json.loads(args.calibration.read_text(encoding="utf-8"))["calibration"]
+        artifact.inference = {**artifact.inference, **fitted}
     if args.panel is not None:
         facts["pictures"] = [{"file": PANEL, "text": panel["text"]}]
     if args.out.is_dir() and (others := sorted({path.name for path in args.out.iterdir()} - FILES)):
