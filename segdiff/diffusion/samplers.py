@@ -62,20 +62,12 @@ def ddpm(
     Returns:
         x_0 of the last evaluation, (B, M, H, W).
     """
-    steps = _transitions(schedule, times)
-    x, previous = x_T, None
-    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
-        said = denoise(x, t, previous)
-        x_0 = said.x_0.clamp(-1, 1) if clip else said.x_0
-        if k + 1 == len(steps):
-            x = x_0
-        else:
-            deviation = _deviation(step, variance, said.variance_fraction)
-            x = step.mean_x_0 * x_0 + step.mean_x_t * x + deviation * noise(k)
-        previous = x_0
-        if watch is not None:
-            watch(k, x, x_0)
-    return x
+
+    def advance(k: int, step: Transition, x: Tensor, x_0: Tensor, said: Denoised, previous: Tensor | None) -> Tensor:
+        deviation = _deviation(step, variance, said.variance_fraction)
+        return step.mean_x_0 * x_0 + step.mean_x_t * x + deviation * noise(k)
+
+    return _walk(denoise, x_T, schedule, times, clip, watch, advance)
 
 
 def ddim(
@@ -95,24 +87,15 @@ def ddim(
     """
     if eta > 0 and noise is None:
         raise ConfigError("ddim with eta > 0 needs noise")
-    steps = _transitions(schedule, times)
-    x, previous = x_T, None
-    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
-        said = denoise(x, t, previous)
-        x_0 = said.x_0.clamp(-1, 1) if clip else said.x_0
-        if k + 1 == len(steps):
-            x = x_0
-        else:
-            epsilon = _epsilon(said, x_0, x, step.alpha_t, step.sigma_t)
-            deviation = eta * math.sqrt(step.variance)
-            direction = math.sqrt(max(step.sigma_s**2 - deviation**2, 0.0))
-            x = step.alpha_s * x_0 + direction * epsilon
-            if eta > 0 and noise is not None:
-                x = x + deviation * noise(k)
-        previous = x_0
-        if watch is not None:
-            watch(k, x, x_0)
-    return x
+
+    def advance(k: int, step: Transition, x: Tensor, x_0: Tensor, said: Denoised, previous: Tensor | None) -> Tensor:
+        epsilon = _epsilon(said, x_0, x, step.alpha_t, step.sigma_t)
+        deviation = eta * math.sqrt(step.variance)
+        direction = math.sqrt(max(step.sigma_s**2 - deviation**2, 0.0))
+        x = step.alpha_s * x_0 + direction * epsilon
+        return x + deviation * noise(k) if eta > 0 and noise is not None else x
+
+    return _walk(denoise, x_T, schedule, times, clip, watch, advance)
 
 
 def dpmpp_2m(
@@ -129,22 +112,17 @@ def dpmpp_2m(
 
     The first step, with nothing to extrapolate from, is DDIM's. Arguments as `ddpm`; no noise is used.
     """
-    steps = _transitions(schedule, times)
-    x, previous, last_h = x_T, None, 0.0
-    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
-        said = denoise(x, t, previous)
-        x_0 = said.x_0.clamp(-1, 1) if clip else said.x_0
-        if k + 1 == len(steps):
-            x = x_0
-        else:
-            h = math.log(step.alpha_s / step.sigma_s) - math.log(step.alpha_t / step.sigma_t)
-            ahead = x_0 if previous is None else x_0 + (x_0 - previous) * (h / (2 * last_h))
-            x = (step.sigma_s / step.sigma_t) * x - step.alpha_s * math.expm1(-h) * ahead
-            last_h = h
-        previous = x_0
-        if watch is not None:
-            watch(k, x, x_0)
-    return x
+
+    last_h = 0.0
+
+    def advance(k: int, step: Transition, x: Tensor, x_0: Tensor, said: Denoised, previous: Tensor | None) -> Tensor:
+        nonlocal last_h
+        h = math.log(step.alpha_s / step.sigma_s) - math.log(step.alpha_t / step.sigma_t)
+        ahead = x_0 if previous is None else x_0 + (x_0 - previous) * (h / (2 * last_h))
+        last_h = h
+        return (step.sigma_s / step.sigma_t) * x - step.alpha_s * math.expm1(-h) * ahead
+
+    return _walk(denoise, x_T, schedule, times, clip, watch, advance)
 
 
 def heun(
@@ -162,28 +140,17 @@ def heun(
     It integrates x / alpha over sigma / alpha, whose derivative is epsilon. The last step, into the clean mask, is one
     evaluation. Arguments as `ddpm`; no noise is used; `watch` sees the end of each step.
     """
-    steps = _transitions(schedule, times)
-    x, previous = x_T, None
 
-    def read(x: Tensor, t: int, alpha: float, sigma: float, previous: Tensor | None) -> tuple[Tensor, Tensor]:
-        said = denoise(x, t, previous)
-        x_0 = said.x_0.clamp(-1, 1) if clip else said.x_0
-        return x_0, _epsilon(said, x_0, x, alpha, sigma)
+    def advance(k: int, step: Transition, x: Tensor, x_0: Tensor, said: Denoised, previous: Tensor | None) -> Tensor:
+        epsilon = _epsilon(said, x_0, x, step.alpha_t, step.sigma_t)
+        distance = step.sigma_s / step.alpha_s - step.sigma_t / step.alpha_t
+        start = x / step.alpha_t
+        there = step.alpha_s * (start + distance * epsilon)
+        said_there = denoise(there, times[k + 1], x_0)
+        epsilon_there = _epsilon(said_there, _clean(said_there, clip), there, step.alpha_s, step.sigma_s)
+        return step.alpha_s * (start + distance * (epsilon + epsilon_there) / 2)
 
-    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
-        x_0, epsilon = read(x, t, step.alpha_t, step.sigma_t, previous)
-        if k + 1 == len(steps):
-            x = x_0
-        else:
-            distance = step.sigma_s / step.alpha_s - step.sigma_t / step.alpha_t
-            start = x / step.alpha_t
-            there = step.alpha_s * (start + distance * epsilon)
-            _, epsilon_there = read(there, times[k + 1], step.alpha_s, step.sigma_s, x_0)
-            x = step.alpha_s * (start + distance * (epsilon + epsilon_there) / 2)
-        previous = x_0
-        if watch is not None:
-            watch(k, x, x_0)
-    return x
+    return _walk(denoise, x_T, schedule, times, clip, watch, advance)
 
 
 def mean(
@@ -211,6 +178,36 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "heun": heun,
     "mean": mean,
 }
+
+
+# (k, step, x_t, x_0, what was said, the x_0 before) -> x at the end of a step that is not the last.
+Advance = Callable[[int, Transition, Tensor, Tensor, Denoised, "Tensor | None"], Tensor]
+
+
+def _walk(
+    denoise: Denoise,
+    x_T: Tensor,
+    schedule: NoiseSchedule,
+    times: Sequence[int],
+    clip: bool,
+    watch: Watch | None,
+    advance: Advance,
+) -> Tensor:
+    """What all samplers share: ask, go a step, and end with the last x_0."""
+    steps = _transitions(schedule, times)
+    x, previous = x_T, None
+    for k, (t, step) in enumerate(zip(times, steps, strict=True)):
+        said = denoise(x, t, previous)
+        x_0 = _clean(said, clip)
+        x = x_0 if k + 1 == len(steps) else advance(k, step, x, x_0, said, previous)
+        previous = x_0
+        if watch is not None:
+            watch(k, x, x_0)
+    return x
+
+
+def _clean(said: Denoised, clip: bool) -> Tensor:
+    return said.x_0.clamp(-1, 1) if clip else said.x_0
 
 
 def _epsilon(said: Denoised, x_0: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Tensor:
