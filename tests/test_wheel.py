@@ -38,7 +38,10 @@ def installed(tmp_path_factory):
     assert "segdiff/py.typed" in names
     wanted = {f"segdiff/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     assert wanted <= set(names)
-    assert not [name for name in names if name.startswith(("tests", "tools", "examples"))]
+    assert {f"segdiff/weights/nuclei/{name}" for name in ("model.safetensors", "config.yaml", "README.md")} <= set(
+        names
+    )
+    assert not [name for name in names if name.startswith(("tests", "tools", "examples")) or "monuseg/" in name]
     target = folder / "site"
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True, timeout=300)
     return target
@@ -70,6 +73,11 @@ def test_it_predicts(installed, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(tmp_path / "a.png")
     out = run(installed, tmp_path, "-m", "segdiff.cli.main", "predict", "--image", "a.png", "--model", "model")
     assert out.returncode == 0, out.stderr
+    shipped = ["--instances", "--output-dir", "shipped"]
+    out_of_shipped = run(installed, tmp_path, "-m", "segdiff.cli.main", "predict", "--image", "a.png", *shipped)
+    assert out_of_shipped.returncode == 0, out_of_shipped.stderr
+    listed = run(installed, tmp_path, "-m", "segdiff.cli.main", "models").stdout
+    assert "apache-2.0" in listed and "take models/monuseg from the source repository" in listed
     assert np.asarray(Image.open(tmp_path / "out" / "a_mask.png")).shape == (40, 50)
 
 
