@@ -32,6 +32,7 @@ import cv2  # noqa: E402  what albumentations works with
 from skimage.color import hed_from_rgb, rgb_from_hed  # noqa: E402
 
 BORDERS = {"black": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
+NUMBERS = ("rotation", "brightness", "contrast", "saturation", "hue", "colour_mix", "stain", "counterstain", "grey")
 LARGEST_CROP = 16384  # pixels: beyond is a slip that would take all memory
 
 
@@ -52,6 +53,11 @@ class Settings:
         stain: the light that each stain of haematoxylin, eosin and DAB takes away (its optical density, after Ruifrok
             and Johnston 2001) is multiplied by a factor uniform in [1 - a, 1 + a], and shifted by a part of 1 uniform
             in [-a / 5, a / 5], each stain by its own: other laboratories and scanners (Tellez et al. 2018).
+        counterstain: a cloudy pink like that of eosin is laid over the whole picture, of an optical density up to a
+            number uniform in [0, a]: what a picture of haematoxylin alone lacks to look like everyday tissue.
+        grey: share of samples that lose their colours.
+        refit: a normalisation of each image is fitted to the augmented crop, not to the image it was cut out of: for
+            colours that are changed so much that those of the image say nothing of them.
         border: what lies outside of a rotated or shrunken image: "black", or "reflect", its mirror image.
     """
 
@@ -67,6 +73,9 @@ class Settings:
     hue: float = 0.0
     colour_mix: float = 0.0
     stain: float = 0.0
+    counterstain: float = 0.0
+    grey: float = 0.0
+    refit: bool = False
     border: str = "black"
 
     def __post_init__(self) -> None:
@@ -78,11 +87,13 @@ class Settings:
             raise ConfigError(f"augmentation.scale is {list(self.scale)}; give [low, high], 0 < low <= high")
         if self.border not in BORDERS:
             raise ConfigError(f"augmentation.border is {self.border}; known: {', '.join(BORDERS)}")
-        for name in ("rotation", "brightness", "contrast", "saturation", "hue", "colour_mix", "stain"):
+        for name in NUMBERS:
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; it must be 0 or more")
         if self.stain > 1:
             raise ConfigError(f"augmentation.stain is {self.stain}; 1, which may take a stain away, is the most")
+        if self.grey > 1:
+            raise ConfigError(f"augmentation.grey is {self.grey}; it is a share of samples, at most 1")
         if self.hue > 0.5:
             raise ConfigError(f"augmentation.hue is {self.hue}; 0.5, half of the colour circle, is the most")
 
@@ -93,7 +104,7 @@ class Augmentation:
     def __init__(self, settings: Settings) -> None:
         # On crops a second thread of OpenCV burns a core to save a tenth of 2 ms; training needs that core.
         cv2.setNumThreads(0)
-        self.settings = settings
+        self.settings, self.refit = settings, settings.refit
         self._compose = A.Compose(_transforms(settings))
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -155,6 +166,10 @@ def _transforms(s: Settings) -> list[A.BasicTransform]:
         chain.append(A.ColorJitter(s.brightness, s.contrast, s.saturation, s.hue, p=1))
     if s.stain:
         chain.append(Stain(s.stain))
+    if s.counterstain:
+        chain.append(Counterstain(s.counterstain))
+    if s.grey:
+        chain.append(A.ToGray(p=s.grey))
     if s.colour_mix:
         chain.append(ColourMix(s.colour_mix))
     return chain
@@ -202,6 +217,33 @@ class Stain(A.ImageOnlyTransform):
         light = np.maximum(img.astype(np.float32) / white, 1 / 255)  # black takes all light: its density is none
         stained = cv2.exp(cv2.transform(cv2.log(light), np.column_stack([matrix, -shift]))).clip(0, 1)
         return np.rint(stained * 255).astype(np.uint8) if img.dtype == np.uint8 else stained.astype(np.float32)
+
+
+class Counterstain(A.ImageOnlyTransform):
+    """A cloudy pink over everything: see `Settings.counterstain`."""
+
+    CLOUDS = (6, 18, 54)  # pixels
+    VARIETY = 0.1  # deviation of the stain's colour, of a vector of length 1
+
+    def __init__(self, amount: float) -> None:
+        super().__init__(p=1)
+        self.amount = amount
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The optical density of the stain at each pixel, float32 (h, w), and its colour, (3,)."""
+        height, width = params["shape"][:2]
+        clouds = np.zeros((height, width), np.float32)
+        for size in self.CLOUDS:
+            coarse = self.random_generator.standard_normal((height // size + 2, width // size + 2), dtype=np.float32)
+            clouds += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        clouds = (clouds - clouds.min()) / max(float(np.ptp(clouds)), 1e-6)
+        colour = rgb_from_hed[1] + self.random_generator.normal(0, self.VARIETY, 3)
+        return {"density": self.random_generator.uniform(0, self.amount) * clouds, "colour": colour.clip(0, None)}
+
+    def apply(self, img: np.ndarray, density: np.ndarray, colour: np.ndarray, **params: Any) -> np.ndarray:
+        """img (h, w, 3), uint8 or float32 in [0, 1]; the result of the same type and range."""
+        stained = img * np.exp(-density[..., None] * colour.astype(np.float32))
+        return np.rint(stained).astype(np.uint8) if img.dtype == np.uint8 else stained.astype(np.float32)
 
 
 def _pad_to(side: int, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,6 @@ from segdiff.models.shapes import add_features, check_multiple, read_times
 from segdiff.models.unet import timestep_embedding, zeroed
 
 LARGEST = 4096
-SHUFFLE = FACTORS[0]  # the denoiser sees blocks of 4 x 4 mask pixels as channels
 TIME_WIDTH = 64
 
 
@@ -36,6 +35,8 @@ class FastConfig:
         denoiser_channels: widths of the denoiser at 1/4, 1/8, 1/16; multiples of `norm_groups`.
         norm_groups: groups of the denoiser's group norms.
         direct_path: G's own guess of the mask is added to what the denoiser says.
+        finest: all of these scales are 4 / finest times finer: 4, or 2 for objects of few pixels, at four times the
+            cost.
     Raises:
         ConfigError: a value that cannot be.
     """
@@ -49,6 +50,7 @@ class FastConfig:
     denoiser_channels: tuple[int, ...] = (32, 64, 64)
     norm_groups: int = 8
     direct_path: bool = True
+    finest: int = 4
 
     def __post_init__(self) -> None:
         for name, length in (
@@ -64,6 +66,10 @@ class FastConfig:
         for name in ("image_channels", "mask_channels", "norm_groups"):
             if not 1 <= getattr(self, name) <= LARGEST:
                 raise ConfigError(f"model.{name}={getattr(self, name)}: 1 to {LARGEST} is possible")
+        if self.finest not in (2, 4) or (self.finest == 2 and self.encoder is not None):
+            raise ConfigError(
+                f"model.finest={self.finest}: 4 is possible, and 2 for the own trunk (model.encoder=null)"
+            )
         if any(width % self.norm_groups for width in self.denoiser_channels):
             widths = list(self.denoiser_channels)
             raise ConfigError(f"model.norm_groups={self.norm_groups} does not divide model.denoiser_channels={widths}")
@@ -93,24 +99,24 @@ class ModulatedBlock(nn.Module):
 class FastSegDiff(nn.Module):
     """A denoiser with a cached image: `features = encode(image)` once, then `forward(x_t, t, features)`."""
 
-    size_multiple = FACTORS[-1]
     takes_previous = True
-    finest = SHUFFLE  # chains are computed at a quarter of the size
 
     def __init__(self, config: FastConfig) -> None:
         super().__init__()
         self.config = config
         fine, middle, coarse = config.denoiser_channels
-        pixels, groups = config.mask_channels * SHUFFLE**2, config.norm_groups
+        self.finest = config.finest  # the denoiser sees blocks of so many by so many mask pixels as channels
+        self.size_multiple = config.finest * FACTORS[-1] // FACTORS[0]
+        pixels, groups = config.mask_channels * self.finest**2, config.norm_groups
         self.encoder = image_encoder(config)
         self.project = nn.ModuleList(
             nn.Conv2d(i, o, 1) for i, o in zip(config.pyramid_channels, config.denoiser_channels, strict=True)
         )
-        self.direct = DirectHead(config.pyramid_channels[0], config.mask_channels) if config.direct_path else None
+        self.direct = DirectHead(config.pyramid_channels[0], pixels) if config.direct_path else None
         self.time = nn.Sequential(
             nn.Linear(TIME_WIDTH, TIME_WIDTH), nn.SiLU(), nn.Linear(TIME_WIDTH, TIME_WIDTH), nn.SiLU()
         )
-        self.enter = nn.Conv2d(2 * config.mask_channels, fine, SHUFFLE, SHUFFLE)  # x_t and the previous x_0
+        self.enter = nn.Conv2d(2 * config.mask_channels, fine, self.finest, self.finest)  # x_t and the previous x_0
         self.block_fine = ModulatedBlock(fine, groups)
         self.down_middle = nn.Conv2d(fine, middle, 2, 2)
         self.block_middle = ModulatedBlock(middle, groups)
@@ -159,7 +165,7 @@ class FastSegDiff(nn.Module):
         """
         check_multiple(x_t, self.size_multiple)
         images, (height, width) = len(features[0]), features[0].shape[2:]
-        if len(x_t) % images or x_t.shape[2:] != (SHUFFLE * height, SHUFFLE * width):
+        if len(x_t) % images or x_t.shape[2:] != (self.finest * height, self.finest * width):
             raise ShapeError(f"x_t {tuple(x_t.shape)} does not go with features of {images} x {height} x {width}")
         time = self.time(timestep_embedding(read_times(t, x_t), TIME_WIDTH))
         seen = torch.cat((x_t, torch.zeros_like(x_t) if previous is None else previous), 1)
@@ -171,7 +177,7 @@ class FastSegDiff(nn.Module):
         out = self.leave(F.relu(fine))
         if self.direct is not None:
             out = add_features(out, features[3])
-        return F.pixel_shuffle(out, SHUFFLE)
+        return F.pixel_shuffle(out, self.finest)
 
 
 def image_encoder(config: FastConfig) -> ImageEncoder:
@@ -182,19 +188,19 @@ def image_encoder(config: FastConfig) -> ImageEncoder:
         config.encoder_channels,
         config.encoder_blocks,
         config.pyramid_channels,
+        stem_stride=config.finest // 2,
     )
 
 
 class DirectNetwork(nn.Module):
     """G with a direct head and no diffusion: image (N, C, H, W) to log-odds (N, M, H, W)."""
 
-    size_multiple = FACTORS[-1]
-
     def __init__(self, config: FastConfig) -> None:
         super().__init__()
         self.config = config
+        self.size_multiple = config.finest * FACTORS[-1] // FACTORS[0]
         self.encoder = image_encoder(config)
-        self.head = DirectHead(config.pyramid_channels[0], config.mask_channels)
+        self.head = DirectHead(config.pyramid_channels[0], config.mask_channels * config.finest**2)
 
     @property
     def borrowed(self) -> Any:
@@ -204,4 +210,4 @@ class DirectNetwork(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Raises ShapeError where H or W is not a multiple of 16."""
         check_multiple(image, self.size_multiple)
-        return F.pixel_shuffle(self.head(self.encoder(image)[0]), SHUFFLE)
+        return F.pixel_shuffle(self.head(self.encoder(image)[0]), self.config.finest)

@@ -40,16 +40,19 @@ class ResidualTrunk(nn.Module):
     """A stem of 5 x 5 at stride 2, then residual blocks at 1/2, 1/4, 1/8 and 1/16 of the size.
 
     Args:
+        stem_stride: 2, or 1 to have all of these twice as fine.
         image_channels: C.
         channels: width at each of the four scales.
         blocks: residual blocks at each.
     """
 
-    def __init__(self, image_channels: int, channels: Sequence[int], blocks: Sequence[int]) -> None:
+    def __init__(
+        self, image_channels: int, channels: Sequence[int], blocks: Sequence[int], stem_stride: int = 2
+    ) -> None:
         super().__init__()
         self.out_channels = tuple(channels[1:])
         self.stem = nn.Sequential(
-            nn.Conv2d(image_channels, channels[0], 5, 2, 2, bias=False),
+            nn.Conv2d(image_channels, channels[0], 5, stem_stride, 2, bias=False),
             nn.BatchNorm2d(channels[0]),
             nn.ReLU(inplace=True),
         )
@@ -134,6 +137,7 @@ class ImageEncoder(nn.Module):
         encoder: null for the own trunk, or the name of an encoder of segmentation-models-pytorch.
         channels, blocks: of the own trunk, at 1/2, 1/4, 1/8, 1/16.
         pyramid: widths of the three maps.
+        stem_stride: of the own trunk.
     """
 
     def __init__(
@@ -143,10 +147,11 @@ class ImageEncoder(nn.Module):
         channels: Sequence[int],
         blocks: Sequence[int],
         pyramid: Sequence[int],
+        stem_stride: int = 2,
     ) -> None:
         super().__init__()
         self.trunk = (
-            ResidualTrunk(image_channels, channels, blocks)
+            ResidualTrunk(image_channels, channels, blocks, stem_stride)
             if encoder is None
             else BorrowedTrunk(encoder, image_channels)
         )
@@ -157,15 +162,16 @@ class ImageEncoder(nn.Module):
 
 
 class DirectHead(nn.Module):
-    """G's own guess of the mask from its finest map: (N, channels, h, w) to (N, 16 M, h, w), to be pixel-shuffled."""
+    """G's own guess of the mask from its finest map: (N, channels, h, w) to (N, outputs, h, w), to be
+    pixel-shuffled."""
 
-    def __init__(self, channels: int, mask_channels: int, width: int = 32) -> None:
+    def __init__(self, channels: int, outputs: int, width: int = 32) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
-            nn.Conv2d(width, mask_channels * FACTORS[0] ** 2, 1),
+            nn.Conv2d(width, outputs, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:

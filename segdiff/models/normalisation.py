@@ -53,24 +53,52 @@ class Normalisation:
         (h, w, C) on the 0..255 scale. The function maps (h, w, C) on that scale to float32 of the same shape.
         """
         if self.kind == "fixed":
-            mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
-        else:
-            height, width = image.shape[:2]
-            lattice = convert(image[:: -(-height // 64), :: -(-width // 64)]).astype(np.float32)
-            low, middle, high = np.percentile(lattice.reshape(-1, lattice.shape[-1]), [1, 50, 99], axis=0)
-            # An even picture has no range; 16-bit pictures of few counts, a fraction of a grey level, have.
-            mean, std = ((low + high) / 2).astype(np.float32), np.maximum((high - low) / 2, 0.1).astype(np.float32)
-            if self.dark_objects and _is_grey(lattice) and (middle < mean).all():
-                std = -std
+            return _straight(np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32))
+        lattice = _lattice(image, convert)
+        return _by_percentiles(lattice, self._is_turned(lattice))
 
-        def normalise(part: NDArray[Any]) -> NDArray[np.float32]:
-            return (part.astype(np.float32) - mean) / std
+    def refit(self, image: Any) -> Normalise:
+        """Of an image, the function that normalises each part by the part's own percentiles ("fixed": as `fit`).
 
-        return normalise
+        Whether it is turned into its negative is decided by the image, whose colours a part may have lost. For training
+        on parts whose colours were changed.
+        """
+        if self.kind == "fixed":
+            return self.fit(image)
+        turned = self._is_turned(_lattice(image, np.asarray))
+        return lambda part: _by_percentiles(_lattice(part, np.asarray), turned)(part)
+
+    def _is_turned(self, lattice: NDArray[np.float32]) -> bool:
+        low, middle, high = _percentiles(lattice)
+        return self.dark_objects and _is_grey(lattice) and bool((middle < (low + high) / 2).all())
 
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """(H, W, C) on the 0..255 scale to float32 of the same shape."""
         return self.fit(image)(image)
+
+
+def _lattice(image: Any, convert: Callable[[Any], NDArray[Any]]) -> NDArray[np.float32]:
+    height, width = image.shape[:2]
+    return convert(image[:: -(-height // 64), :: -(-width // 64)]).astype(np.float32)
+
+
+def _percentiles(lattice: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The 1st, 50th and 99th of each channel: (3, C)."""
+    return np.percentile(lattice.reshape(-1, lattice.shape[-1]), [1, 50, 99], axis=0).astype(np.float32)
+
+
+def _by_percentiles(lattice: NDArray[np.float32], turned: bool) -> Normalise:
+    low, _, high = _percentiles(lattice)
+    # An even picture has no range; 16-bit pictures of few counts, a fraction of a grey level, have.
+    std = np.maximum((high - low) / 2, np.float32(0.1))
+    return _straight((low + high) / 2, -std if turned else std)
+
+
+def _straight(mean: NDArray[np.float32], std: NDArray[np.float32]) -> Normalise:
+    def normalise(part: NDArray[Any]) -> NDArray[np.float32]:
+        return (part.astype(np.float32) - mean) / std
+
+    return normalise
 
 
 def _is_grey(values: NDArray[np.float32]) -> bool:

@@ -245,3 +245,27 @@ def test_stains_leave_white_white_and_black_dark_without_a_shift(pair):
     assert found.dtype == np.uint8 and (found == 255).all()
     image[:] = 0
     assert build_augmentation({"stain": 0.5})(image, np.zeros((1, 8, 8), np.uint8), 0)[0].max() < 120
+
+
+def test_a_counterstain_takes_green_light_everywhere_and_leaves_the_mask():
+    image, mask = np.full((64, 64, 3), 230, np.uint8), np.zeros((1, 64, 64), np.uint8)
+    mask[:, 10:20] = 1
+    augment = build_augmentation({"counterstain": 1.5})
+    lost = []
+    for seed in range(20):
+        found, same = augment(image, mask, seed)
+        assert np.array_equal(same, mask) and found.dtype == np.uint8 and (found <= image).all()
+        lost.append((230 - found.astype(float)).mean((0, 1)))
+    red, green, blue = np.mean(lost, 0)
+    assert green > 3 * red and green > 3 * blue > 0
+    cloudy = augment(image, mask, 1)[0][..., 1].astype(float)
+    assert cloudy.std() > 5 and np.abs(np.diff(cloudy, axis=0)).max() < 0.5 * np.ptp(cloudy)  # clouds, not noise
+
+
+def test_grey_is_a_share():
+    image = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    augment = build_augmentation({"grey": 0.25})
+    grey = [np.ptp(augment(image, image[None, ..., 0] > 0, seed)[0], axis=2).max() == 0 for seed in range(400)]
+    assert 0.18 < np.mean(grey) < 0.32
+    with pytest.raises(ConfigError, match="grey"):
+        build_augmentation({"grey": 1.5})

@@ -63,3 +63,15 @@ def test_dark_objects_make_a_negative_of_fluorescence_only():
     assert np.allclose(turned.fit(dark)(dark[:8]), -plain(dark)[:8])  # of the picture, not of its part
     with pytest.raises(ConfigError, match="per_image only"):
         Normalisation("fixed", [0.0], [1.0], dark_objects=True)
+
+
+def test_refit_goes_by_the_part_and_turns_by_the_image():
+    rng = np.random.default_rng(0)
+    dark = np.full((64, 64, 3), 12, np.uint8)
+    dark[20:40, 20:40] = 200
+    part = rng.integers(100, 160, (32, 32, 3), dtype=np.uint8)  # of it, with colours that were changed
+    normalisation = Normalisation("per_image", dark_objects=True)
+    assert np.allclose(normalisation.refit(dark)(part), -Normalisation("per_image")(part))
+    assert np.allclose(normalisation.refit(255 - dark)(part), Normalisation("per_image")(part))
+    fixed = Normalisation("fixed", [100.0] * 3, [50.0] * 3)
+    assert np.array_equal(fixed.refit(dark)(part), fixed(part))
