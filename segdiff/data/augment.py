@@ -56,8 +56,6 @@ class Settings:
         counterstain: a cloudy pink like that of eosin is laid over the whole picture, of an optical density up to a
             number uniform in [0, a]: what a picture of haematoxylin alone lacks to look like everyday tissue.
         grey: share of samples that lose their colours.
-        refit: a normalisation of each image is fitted to the augmented crop, not to the image it was cut out of: for
-            colours that are changed so much that those of the image say nothing of them.
         border: what lies outside of a rotated or shrunken image: "black", or "reflect", its mirror image.
     """
 
@@ -75,7 +73,6 @@ class Settings:
     stain: float = 0.0
     counterstain: float = 0.0
     grey: float = 0.0
-    refit: bool = False
     border: str = "black"
 
     def __post_init__(self) -> None:
@@ -104,7 +101,7 @@ class Augmentation:
     def __init__(self, settings: Settings) -> None:
         # On crops a second thread of OpenCV burns a core to save a tenth of 2 ms; training needs that core.
         cv2.setNumThreads(0)
-        self.settings, self.refit = settings, settings.refit
+        self.settings = settings
         self._compose = A.Compose(_transforms(settings))
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

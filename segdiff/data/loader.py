@@ -35,8 +35,7 @@ class TrainingSamples:
     Args:
         dataset: read one image at a time; decoded and resized images are kept in memory.
         normalise: (H, W, 3) on the 0..255 scale to float32 (H, W, 3). If it has a method `fit`, it is fitted
-            to each whole image, as in inference, and what that returns normalises the augmented crop; of an
-            augmentation that has `refit` set, the method `refit` takes its place.
+            to each whole image, as in inference, and what that returns normalises the augmented crop.
         augment: (image, mask (M, H, W), seed) to (image, mask).
         seed: 0 or more.
         prepare: what is done to each sample before augmentation, as `Protocol.as_seen`; None: nothing.
@@ -101,7 +100,7 @@ class TrainingSamples:
         if self.prepare is not None:
             sample = self.prepare(sample)
         sample = replace(sample, instances=None)  # what is trained on is in the mask
-        fit = getattr(self.normalise, "refit" if getattr(self.augment, "refit", False) else "fit", None)
+        fit = getattr(self.normalise, "fit", None)
         entry = sample, self.normalise if fit is None else fit(sample.image)
         size = sample.image.nbytes + sample.mask.nbytes
         if size <= self._room:

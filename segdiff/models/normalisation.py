@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segdiff.errors import ConfigError
 
-KINDS = ("fixed", "per_image")
+KINDS = ("fixed", "per_image", "mixed")
 MOST_COLOUR = 4.0  # grey levels between the channels of a grey picture, for slips of a scanner
 Normalise = Callable[[NDArray[Any]], NDArray[np.float32]]
 
@@ -22,10 +22,12 @@ class Normalisation:
 
     Args:
         kind: "fixed": the given mean and std, of a whole data set; "per_image": of each image the 1st and 99th
-            percentile over a fixed lattice of up to 64 x 64 positions become -1 and +1, channel by channel.
-        mean, std: for "fixed": one number for each channel.
-        dark_objects: for "per_image": a grey picture that is dark for the most part, as of fluorescence, is turned into
-            its negative, so that objects are darker than what is around them, as they are in stained tissue.
+            percentile over a fixed lattice of up to 64 x 64 positions become -1 and +1, channel by channel; "mixed":
+            "per_image" for grey pictures, of any exposure, and "fixed" for coloured ones, whose colours say something.
+        mean, std: for "fixed" and "mixed": one number for each channel.
+        dark_objects: for "per_image" and "mixed": a grey picture that is dark for the most part, as of fluorescence, is
+            turned into its negative, so that objects are darker than what is around them, as they are in stained
+            tissue.
     Raises:
         ConfigError: an unknown kind, or "fixed" without usable numbers.
     """
@@ -38,11 +40,13 @@ class Normalisation:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"normalisation.kind={self.kind} is not known; known: {', '.join(KINDS)}")
-        if self.dark_objects and self.kind != "per_image":
-            raise ConfigError("normalisation.dark_objects goes with normalisation.kind=per_image only")
-        if self.kind == "fixed":
+        if self.dark_objects and self.kind == "fixed":
+            raise ConfigError("normalisation.dark_objects goes with kind=per_image or mixed only")
+        if self.kind in ("fixed", "mixed"):
             if not self.mean or not self.std or len(self.mean) != len(self.std) or min(self.std) <= 0:
-                raise ConfigError("normalisation.kind=fixed needs mean and std, one positive std for each channel")
+                raise ConfigError(
+                    f"normalisation.kind={self.kind} needs mean and std, one positive std for each channel"
+                )
             object.__setattr__(self, "mean", tuple(float(m) for m in self.mean))
             object.__setattr__(self, "std", tuple(float(s) for s in self.std))
 
@@ -52,25 +56,14 @@ class Normalisation:
         image: (H, W[, C]), anything with `shape` that slices with a stride; `convert` turns what it gives into
         (h, w, C) on the 0..255 scale. The function maps (h, w, C) on that scale to float32 of the same shape.
         """
-        if self.kind == "fixed":
+        lattice = np.zeros((1, 1, 1), np.float32) if self.kind == "fixed" else _lattice(image, convert)
+        if self.kind == "fixed" or (self.kind == "mixed" and not _is_grey(lattice)):
             return _straight(np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32))
-        lattice = _lattice(image, convert)
-        return _by_percentiles(lattice, self._is_turned(lattice))
-
-    def refit(self, image: Any) -> Normalise:
-        """Of an image, the function that normalises each part by the part's own percentiles ("fixed": as `fit`).
-
-        Whether it is turned into its negative is decided by the image, whose colours a part may have lost. For training
-        on parts whose colours were changed.
-        """
-        if self.kind == "fixed":
-            return self.fit(image)
-        turned = self._is_turned(_lattice(image, np.asarray))
-        return lambda part: _by_percentiles(_lattice(part, np.asarray), turned)(part)
-
-    def _is_turned(self, lattice: NDArray[np.float32]) -> bool:
         low, middle, high = _percentiles(lattice)
-        return self.dark_objects and _is_grey(lattice) and bool((middle < (low + high) / 2).all())
+        # An even picture has no range; 16-bit pictures of few counts, a fraction of a grey level, have.
+        std = np.maximum((high - low) / 2, np.float32(0.1))
+        turned = self.dark_objects and _is_grey(lattice) and bool((middle < (low + high) / 2).all())
+        return _straight((low + high) / 2, -std if turned else std)
 
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """(H, W, C) on the 0..255 scale to float32 of the same shape."""
@@ -85,13 +78,6 @@ def _lattice(image: Any, convert: Callable[[Any], NDArray[Any]]) -> NDArray[np.f
 def _percentiles(lattice: NDArray[np.float32]) -> NDArray[np.float32]:
     """The 1st, 50th and 99th of each channel: (3, C)."""
     return np.percentile(lattice.reshape(-1, lattice.shape[-1]), [1, 50, 99], axis=0).astype(np.float32)
-
-
-def _by_percentiles(lattice: NDArray[np.float32], turned: bool) -> Normalise:
-    low, _, high = _percentiles(lattice)
-    # An even picture has no range; 16-bit pictures of few counts, a fraction of a grey level, have.
-    std = np.maximum((high - low) / 2, np.float32(0.1))
-    return _straight((low + high) / 2, -std if turned else std)
 
 
 def _straight(mean: NDArray[np.float32], std: NDArray[np.float32]) -> Normalise:

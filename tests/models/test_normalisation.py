@@ -61,17 +61,17 @@ def test_dark_objects_make_a_negative_of_fluorescence_only():
     assert np.array_equal(turned(tissue), plain(tissue))
     assert np.array_equal(turned(255 - dark), plain(255 - dark))  # brightfield: light ground already
     assert np.allclose(turned.fit(dark)(dark[:8]), -plain(dark)[:8])  # of the picture, not of its part
-    with pytest.raises(ConfigError, match="per_image only"):
+    with pytest.raises(ConfigError, match="per_image or mixed only"):
         Normalisation("fixed", [0.0], [1.0], dark_objects=True)
 
 
-def test_refit_goes_by_the_part_and_turns_by_the_image():
+def test_mixed_is_fixed_for_colours_and_per_image_for_grey():
     rng = np.random.default_rng(0)
-    dark = np.full((64, 64, 3), 12, np.uint8)
-    dark[20:40, 20:40] = 200
-    part = rng.integers(100, 160, (32, 32, 3), dtype=np.uint8)  # of it, with colours that were changed
-    normalisation = Normalisation("per_image", dark_objects=True)
-    assert np.allclose(normalisation.refit(dark)(part), -Normalisation("per_image")(part))
-    assert np.allclose(normalisation.refit(255 - dark)(part), Normalisation("per_image")(part))
-    fixed = Normalisation("fixed", [100.0] * 3, [50.0] * 3)
-    assert np.array_equal(fixed.refit(dark)(part), fixed(part))
+    coloured = rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    grey = np.broadcast_to(coloured[..., :1], coloured.shape)
+    numbers = {"mean": [100.0, 110.0, 120.0], "std": [50.0, 60.0, 70.0]}
+    mixed = Normalisation("mixed", **numbers)
+    assert np.array_equal(mixed(coloured), Normalisation("fixed", **numbers)(coloured))
+    assert np.array_equal(mixed(grey), Normalisation("per_image")(grey))
+    with pytest.raises(ConfigError, match="kind=mixed needs mean and std"):
+        Normalisation("mixed")
