@@ -44,7 +44,8 @@ def _plain(model: Shipped) -> dict[str, Any]:
 def _lines(model: Shipped) -> list[str]:
     lines = [f"{model.name}: {model.summary}"]
     if not model.there:
-        return [*lines, f"  not here: take models/{model.name} from the source repository"]
+        where = "install segdiff again" if model.inside else f"take models/{model.name} from the source repository"
+        return [*lines, f"  not here: {where}"]
     facts = model.facts()
     lines += [f"  licence  {facts.get('license')}", f"  data     {facts.get('data')}"]
     lines += [f"  scores   {_score(score)}" for score in facts.get("scores") or []]
