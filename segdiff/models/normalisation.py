@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segdiff.errors import ConfigError
 
-KINDS = ("fixed", "per_image", "mixed")
+KINDS = ("fixed", "per_image", "mixed", "nuclear")
 MOST_COLOUR = 4.0  # grey levels between the channels of a grey picture, for slips of a scanner
 Normalise = Callable[[NDArray[Any]], NDArray[np.float32]]
 
@@ -23,7 +23,10 @@ class Normalisation:
     Args:
         kind: "fixed": the given mean and std, of a whole data set; "per_image": of each image the 1st and 99th
             percentile over a fixed lattice of up to 64 x 64 positions become -1 and +1, channel by channel; "mixed":
-            "per_image" for grey pictures, of any exposure, and "fixed" for coloured ones, whose colours say something.
+            "per_image" for grey pictures, of any exposure, and "fixed" for coloured ones, whose colours say something;
+            "nuclear": what marks nuclei, by its percentiles as "per_image", the same in each channel: the amount of
+            haematoxylin of coloured pictures, the brightness of grey ones that are dark for the most part (as of
+            fluorescence), the darkness of other grey ones. Pictures of all three look alike then.
         mean, std: for "fixed" and "mixed": one number for each channel.
         dark_objects: for "per_image" and "mixed": a grey picture that is dark for the most part, as of fluorescence, is
             turned into its negative, so that objects are darker than what is around them, as they are in stained
@@ -40,7 +43,7 @@ class Normalisation:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"normalisation.kind={self.kind} is not known; known: {', '.join(KINDS)}")
-        if self.dark_objects and self.kind == "fixed":
+        if self.dark_objects and self.kind in ("fixed", "nuclear"):
             raise ConfigError("normalisation.dark_objects goes with kind=per_image or mixed only")
         if self.kind in ("fixed", "mixed"):
             if not self.mean or not self.std or len(self.mean) != len(self.std) or min(self.std) <= 0:
@@ -56,13 +59,15 @@ class Normalisation:
         image: (H, W[, C]), anything with `shape` that slices with a stride; `convert` turns what it gives into
         (h, w, C) on the 0..255 scale. The function maps (h, w, C) on that scale to float32 of the same shape.
         """
+        if self.kind == "nuclear":
+            return _nuclear(_lattice(image, convert))
         lattice = np.zeros((1, 1, 1), np.float32) if self.kind == "fixed" else _lattice(image, convert)
         if self.kind == "fixed" or (self.kind == "mixed" and not _is_grey(lattice)):
             return _straight(np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32))
-        low, middle, high = _percentiles(lattice)
+        low, _, high = _percentiles(lattice)
         # An even picture has no range; 16-bit pictures of few counts, a fraction of a grey level, have.
         std = np.maximum((high - low) / 2, np.float32(0.1))
-        turned = self.dark_objects and _is_grey(lattice) and bool((middle < (low + high) / 2).all())
+        turned = self.dark_objects and _is_grey(lattice) and _is_dark(lattice)
         return _straight((low + high) / 2, -std if turned else std)
 
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
@@ -85,6 +90,42 @@ def _straight(mean: NDArray[np.float32], std: NDArray[np.float32]) -> Normalise:
         return (part.astype(np.float32) - mean) / std
 
     return normalise
+
+
+def nuclear_stain(part: NDArray[Any]) -> NDArray[np.float32]:
+    """The amount of haematoxylin at each pixel: (h, w, 3) on the 0..255 scale to (h, w).
+
+    Source: Ruifrok and Johnston 2001, with the vectors of scikit-image.
+    """
+    from skimage.color import hed_from_rgb
+
+    density = -np.log(np.maximum(part.astype(np.float32), 1) / 255)
+    return density @ np.asarray(hed_from_rgb, np.float32)[:, 0]
+
+
+def _nuclear(lattice: NDArray[np.float32]) -> Normalise:
+    grey = _is_grey(lattice)
+    shines = grey and _is_dark(lattice)
+
+    def amount(part: NDArray[Any]) -> NDArray[np.float32]:
+        if not grey:
+            return nuclear_stain(part)
+        brightness = part.astype(np.float32).mean(axis=-1)
+        return brightness if shines else 255 - brightness
+
+    low, _, high = _percentiles(amount(lattice)[..., None])[:, 0]
+    mean, std = (low + high) / 2, np.maximum((high - low) / 2, np.float32(1e-3))
+
+    def normalise(part: NDArray[Any]) -> NDArray[np.float32]:
+        return np.repeat(((amount(part) - mean) / std)[..., None], part.shape[-1], axis=-1)
+
+    return normalise
+
+
+def _is_dark(values: NDArray[np.float32]) -> bool:
+    """Whether most of the picture is darker than the middle of its range, in every channel."""
+    low, middle, high = _percentiles(values)
+    return bool((middle < (low + high) / 2).all())
 
 
 def _is_grey(values: NDArray[np.float32]) -> bool:

@@ -3,7 +3,7 @@ import pytest
 
 from segdiff.errors import ConfigError
 from segdiff.models.device import pick_device, resolve_precision
-from segdiff.models.normalisation import Normalisation
+from segdiff.models.normalisation import Normalisation, nuclear_stain
 
 
 def test_fixed_is_mean_and_deviation():
@@ -75,3 +75,36 @@ def test_mixed_is_fixed_for_colours_and_per_image_for_grey():
     assert np.array_equal(mixed(grey), Normalisation("per_image")(grey))
     with pytest.raises(ConfigError, match="kind=mixed needs mean and std"):
         Normalisation("mixed")
+
+
+def test_nuclear_makes_nuclei_bright_whatever_shows_them():
+    rng = np.random.default_rng(0)
+    nucleus = np.zeros((64, 64), bool)
+    nucleus[20:40, 24:44] = True
+    noise = rng.normal(0, 2, (64, 64, 1))
+    pictures = {
+        "fluorescence": np.where(nucleus[..., None], 180, 15) + noise,
+        "brightfield": np.where(nucleus[..., None], 60, 210) + noise,
+        "haematoxylin": np.where(nucleus[..., None], [90, 70, 160], [225, 222, 232]) + noise,
+        "with eosin": np.where(nucleus[..., None], [90, 60, 130], [230, 150, 190]) + noise,
+    }
+    normalisation = Normalisation("nuclear")
+    for name, values in pictures.items():
+        picture = np.broadcast_to(values, (64, 64, 3)).clip(0, 255).astype(np.uint8)
+        seen = normalisation(picture)
+        assert seen.shape == (64, 64, 3) and seen.dtype == np.float32 and (seen[..., :1] == seen).all(), name
+        assert seen[nucleus].min() > seen[~nucleus].max(), name
+        assert np.median(seen[nucleus]) > 0.6 and np.median(seen[~nucleus]) < -0.6, name
+        part = normalisation.fit(picture)(picture[10:30])  # a window has the statistics of its picture
+        assert np.array_equal(part, seen[10:30]), name
+    assert np.isfinite(normalisation(np.full((9, 9, 3), 40, np.uint8))).all()
+
+
+def test_haematoxylin_is_what_colour_deconvolution_says():
+    from skimage.color import rgb2hed
+
+    image = np.random.default_rng(0).integers(5, 250, (20, 20, 3), dtype=np.uint8)
+    wanted = rgb2hed(image)[..., 0]
+    found = nuclear_stain(image)
+    above = wanted > 0  # that library cuts off what is negative
+    assert np.allclose(found[above] / wanted[above], found[above][0] / wanted[above][0], rtol=1e-4)
