@@ -235,3 +235,26 @@ def test_the_direct_network_is_the_same_g():
 def test_networks_that_smp_does_not_know(model, said):
     with pytest.raises(ConfigError, match=said):
         build_segmenter({"kind": "smp", **model}, {})
+
+
+@pytest.mark.parametrize("kind", ["fast", "fast_direct"])
+def test_a_finer_network_sees_half_the_blocks(kind):
+    finer = built({"kind": kind, "finest": 2, "mask_channels": 2})
+    assert finer.size_multiple == 8
+    image = IMAGE[..., :24]  # 32 x 24: no multiple of 16
+
+    def noise_of_two(chain, draw):
+        return torch.zeros(2, 2, 32, 24)
+
+    (found,) = finer.sample(image, noise_of_two, Sampling("ddim", steps=2, chains=1))
+    assert found.shape == (1, 2, 2, 32, 24)
+    losses = finer.loss(image, MASK[..., :24].repeat(1, 2, 1, 1), TrainingDraw(0, [0, 1]))
+    assert torch.isfinite(losses["loss"])
+    if kind == "fast":
+        assert [tuple(x.shape[2:]) for x in finer.network.encode(image)[:3]] == [(16, 12), (8, 6), (4, 3)]
+
+
+@pytest.mark.parametrize("model", [{"finest": 3}, {"finest": 2, "encoder": "mobileone_s0"}])
+def test_other_finenesses_are_refused(model):
+    with pytest.raises(ConfigError, match="model.finest"):
+        build_segmenter({**TINY_FAST, **model}, {})
