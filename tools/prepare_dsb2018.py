@@ -34,7 +34,6 @@ from segdiff.errors import ConfigError, DataError, MissingError
 UNSTAINED = ("fluorescence", "brightfield")
 SMALLEST, LARGEST = 16, 30  # median diameter of the nuclei of a picture, in pixels
 COMMON, OFTEN = 30, 8  # a group of fewer stained pictures than COMMON is shown OFTEN times
-HE, OFTENEST = ("g05", "g40"), 24  # the groups of everyday H&E: eight pictures
 
 
 def main() -> int:
@@ -55,9 +54,8 @@ def main() -> int:
     try:
         for folder, row in stained + others:
             _convert(folder, row["stem"], args.out)
-            repeat = 1
-            if row["look"] not in UNSTAINED:
-                repeat = OFTENEST if row["group"] in HE else OFTEN if sizes[row["group"]] < COMMON else 1
+            rare = row["look"] not in UNSTAINED and sizes[row["group"]] < COMMON
+            repeat = OFTEN if rare else 1
             rows.append({"stem": row["stem"], "group": row["group"], "look": row["look"], "repeat": repeat})
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")

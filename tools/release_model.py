@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True, help="folder of the trained model")
     parser.add_argument("--facts", type=Path, required=True, help="YAML file of facts")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of scores")
-    parser.add_argument("--calibration", type=Path, help="JSON file of benchmarks/monuseg_folds.py")
+    parser.add_argument("--calibration", type=Path, help="JSON file of benchmarks/folds.py")
     parser.add_argument("--views", type=int, help="dihedral views that the model takes unless told otherwise")
     parser.add_argument("--panel", type=Path, metavar="ROOT", help="data whose images the card may show")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; a model there is replaced")

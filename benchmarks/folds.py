@@ -1,11 +1,11 @@
-"""Scores of five models, each on the fold of MoNuSeg's training images that it never saw, as one file.
+"""Scores of several models, each on the fold of the training images that it never saw, as one file.
 
-    python benchmarks/monuseg_folds.py --root DIR --models 'runs/monuseg_f{fold}/model' [--protocol paper] --json FILE
+    python benchmarks/folds.py --root DIR --models 'runs/monuseg_f{fold}/model' [--dataset monuseg] --json FILE
 
-All folds together are the 30 training images. The mean over them and its interval say how the recipe does; the folds'
-own means, how that varies with what it is trained on. First as the models are; then each fold at a temperature and a
-threshold fitted to what the other models say of the other folds, never to images that it is scored on. What is fitted
-to all five is for the model that is trained on all images ("calibration" in the file).
+All folds of MoNuSeg together are its 30 training images. The mean over them and its interval say how the recipe does;
+the folds' own means, how that varies with what it is trained on. First as the models are; then each fold at a
+temperature and a threshold fitted to what the other models say of the other folds, never to images that it is scored
+on. What is fitted to all is for a model that is trained on all images ("calibration" in the file).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from segdiff.data.datasets import build_dataset
-from segdiff.data.protocols import get_protocol
+from segdiff.data.protocols import default_protocol, get_protocol
 from segdiff.data.writers import write_json
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.table import Scoring
@@ -33,10 +33,11 @@ def main() -> None:
     parser.add_argument("--root", required=True)
     parser.add_argument("--models", required=True, help="with {fold}")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(5)))
-    parser.add_argument("--protocol", default="paper")
+    parser.add_argument("--dataset", default="monuseg")
+    parser.add_argument("--protocol", help="(default: that of the data set)")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    protocol = get_protocol(args.protocol, "monuseg")
+    protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
     found = {fold: Calibration() for fold in args.folds}
     tables: dict[str, list[dict[str, Any]]] = {}
     for kind in ("as they are", "calibrated by the other folds"):
@@ -48,7 +49,7 @@ def main() -> None:
                 settings, watch = _fitted([found[other] for other in args.folds if other != fold]), Calibration()
             scores = evaluate(
                 load_predictor(args.models.format(fold=fold), device="cpu"),
-                build_dataset("monuseg", args.root, "val", fold=fold),
+                build_dataset(args.dataset, args.root, "val", fold=fold),
                 protocol,
                 scoring=Scoring(METRICS),
                 watch=lambda sample, said, watch=watch: watch.add(said.probability, sample.mask),
