@@ -143,7 +143,8 @@ class Predictor:
 
     def describe(self) -> dict[str, Any]:
         """What determines its results, as plain values, for records."""
-        return {"model": self.identity, "sampling": asdict(self.sampling), "inference": asdict(self.inference)}
+        inference = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.inference).items()}
+        return {"model": self.identity, "sampling": asdict(self.sampling), "inference": inference}
 
     def predict(
         self,

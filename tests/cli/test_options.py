@@ -38,7 +38,7 @@ def test_options_are_read():
         (["--threshold", "1.5"], "1.5 is not a number from 0 to 1"),
         (["--mpp", "-1"], "-1 is not a number above 0"),
         (["--scale", "nan"], "nan is not a number above 0"),
-        (["--mpp", "1", "--scale", "2"], "not allowed with"),
+        (["--diameter", "1", "--scale", "2"], "not allowed with"),
         (["--sampler", "euler"], "ddim"),
         (["--batch-size", "big"], "big is not a whole number"),
         (["--seed", "x"], "--seed"),
@@ -51,10 +51,11 @@ def test_mistakes_are_one_line(wrong, said):
     assert "segdiff predict --help" in str(error.value)
 
 
-@pytest.mark.parametrize("missing", [["--image", "a.png"], ["--model", "m"], []])
-def test_image_and_model_are_required(missing):
+@pytest.mark.parametrize("missing", [["--model", "m"], []])
+def test_an_image_is_required_and_a_model_is_not(missing):
     with pytest.raises(ConfigError, match="required"):
         predict.build_parser().parse(missing)
+    assert predict.build_parser().parse(["--image", "a.png"]).model is None
 
 
 def test_choices_are_those_of_the_library():

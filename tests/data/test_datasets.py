@@ -74,7 +74,7 @@ def test_a_shipped_augmentation_config_builds(path):
     augment = build_augmentation(yaml.safe_load(path.read_text()))
     image, mask = augment(np.zeros((300, 260, 3), np.uint8), np.zeros((1, 300, 260), np.uint8), 0)
     whole = path.stem in ("paper_vaihingen", "paper_cityscapes")
-    side = {"paper_small": 128, "microscopy": 192}.get(path.stem, 256)
+    side = {"paper_small": 128, "microscopy": 192, "stained": 192}.get(path.stem, 256)
     size = (300, 260) if whole else (side, side)
     assert image.shape == (*size, 3) and mask.shape == (1, *size)
 

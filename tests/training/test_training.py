@@ -191,9 +191,12 @@ def test_init_begins_with_the_weights_of_a_model(whole, pictures, tmp_path):
     start, end = segdiff.load(whole[1]["model"]), segdiff.load(tmp_path / "run" / "model")
     for a, b in zip(start.segmenter.parameters(), end.segmenter.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
-    settings["model"]["channels"] = 16
-    with pytest.raises(ConfigError, match="another network"):
-        run_training(settings, tmp_path / "other", say=quiet)
+    settings["model"]["channels"] = 16  # the network is the model's own, and that is said
+    said = []
+    run_training(settings, tmp_path / "other", say=said.append)
+    other = segdiff.load(tmp_path / "other" / "model")
+    assert [p.shape for p in other.segmenter.parameters()] == [p.shape for p in start.segmenter.parameters()]
+    assert any("network, mask channels (mask) and normalisation are its own" in line for line in said)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_folder_that_is_none(tmp_path):
     report = check_data("folder", tmp_path / "gone")
     assert len(report.findings) == 1 and report.breaks_training and report.sheet is None
     with pytest.raises(ConfigError):
-        check_data("folder", tmp_path, fold=1)
+        check_data("folder", tmp_path, folds=1)
 
 
 @pytest.mark.parametrize(("kind", "make"), [("vaihingen", make_vaihingen), ("cityscapes", make_cityscapes)])
