@@ -35,7 +35,7 @@ def test_a_model_is_whole_and_its_card_complete(model):
     assert all(section in card for section in SECTIONS) and f"license: {facts['license']}" in card
     artifact = load_artifact(model.folder)
     assert artifact.inference["channels"] == ["mask", "core"] and artifact.scale["object_diameter_px"]
-    assert {"lightness", "contrast", "diameter_px"} <= set(artifact.looks)
+    assert {"coloured_lightness", "coloured_contrast", "diameter_px"} <= set(artifact.looks)
 
 
 def test_the_free_model_is_free_and_the_other_says_what_it_is():

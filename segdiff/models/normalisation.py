@@ -62,12 +62,12 @@ class Normalisation:
         if self.kind == "nuclear":
             return _nuclear(_lattice(image, convert))
         lattice = np.zeros((1, 1, 1), np.float32) if self.kind == "fixed" else _lattice(image, convert)
-        if self.kind == "fixed" or (self.kind == "mixed" and not _is_grey(lattice)):
+        if self.kind == "fixed" or (self.kind == "mixed" and not is_grey(lattice)):
             return _straight(np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32))
         low, _, high = _percentiles(lattice)
         # An even picture has no range; 16-bit pictures of few counts, a fraction of a grey level, have.
         std = np.maximum((high - low) / 2, np.float32(0.1))
-        turned = self.dark_objects and _is_grey(lattice) and _is_dark(lattice)
+        turned = self.dark_objects and is_grey(lattice) and _is_dark(lattice)
         return _straight((low + high) / 2, -std if turned else std)
 
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
@@ -104,7 +104,7 @@ def nuclear_stain(part: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _nuclear(lattice: NDArray[np.float32]) -> Normalise:
-    grey = _is_grey(lattice)
+    grey = is_grey(lattice)
     shines = grey and _is_dark(lattice)
 
     def amount(part: NDArray[Any]) -> NDArray[np.float32]:
@@ -128,6 +128,6 @@ def _is_dark(values: NDArray[np.float32]) -> bool:
     return bool((middle < (low + high) / 2).all())
 
 
-def _is_grey(values: NDArray[np.float32]) -> bool:
+def is_grey(values: NDArray[Any]) -> bool:
     """Whether the channels of (h, w, C) say about the same."""
     return float((values.max(axis=-1) - values.min(axis=-1)).mean()) < MOST_COLOUR

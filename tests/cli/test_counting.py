@@ -33,7 +33,7 @@ def model(tmp_path_factory):
     with torch.no_grad():
         for parameter in segmenter.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    looks = {"lightness": [200.0, 210.0], "contrast": [10.0, 20.0], "diameter_px": [500.0, 600.0]}
+    looks = {"grey_lightness": [100.0, 110.0], "grey_contrast": [10.0, 20.0], "diameter_px": [500.0, 600.0]}
     artifact = Artifact(
         segmenter,
         network,

@@ -36,9 +36,14 @@ def test_others_are(image, word):
     assert word in said
 
 
-def test_grey_pictures_are_measured_too():
-    found = measure(tissue()[..., :1])
-    assert found["red_green"] == found["blue_green"] == 0
+def test_grey_pictures_are_laid_beside_grey_ones():
+    grey = tissue()[..., :1]
+    assert set(measure(grey)) == {"grey_lightness", "grey_contrast"} == set(measure(grey.repeat(3, 2)))
+    (said,) = remarks_on_picture(measure(grey), TRAINED)
+    assert "grey" in said and "coloured pictures only" in said
+    both = ranges([measure(tissue(seed)) for seed in range(3)] + [measure(grey)])
+    assert remarks_on_picture(measure(grey), both) == remarks_on_picture(measure(tissue(5)), both) == []
+    assert "darker" in remarks_on_picture(measure(grey // 3), both)[0]
 
 
 def test_objects_of_another_magnification():

@@ -167,7 +167,8 @@ def test_a_network_with_cores_is_trained_and_gone_on_with(pictures, tmp_path):
     start = tmp_path / "one" / "model"
     stored = yaml.safe_load((start / "config.yaml").read_text())
     assert stored["inference"]["channels"] == ["mask", "core"] and stored["model"]["mask_channels"] == 2
-    assert set(stored["looks"]) == {"lightness", "contrast", "red_green", "blue_green", "diameter_px"}
+    numbers = {f"coloured_{name}" for name in ("lightness", "contrast", "red_green", "blue_green")}
+    assert set(stored["looks"]) == {*numbers, "diameter_px"}
     # What the model is, the configuration need not say again; what the training is, it does.
     said = []
     asked = ["dataset.normalisation.kind=per_image", "diffusion.noise_draws=1", "diffusion.schedule=linear"]
