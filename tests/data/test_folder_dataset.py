@@ -28,6 +28,15 @@ def write_pairs(folder: Path, stems: Iterable[str]) -> None:
         write_pair(folder, stem)
 
 
+def write_patients(folder: Path, repeat: bool = False) -> dict[str, str]:
+    """Twenty pictures of six patients, by an index.csv; those of p3 are shown twice. The patient of each stem."""
+    patient = {f"s{i:02d}": f"p{i % 6}" for i in range(20)}
+    write_pairs(folder, patient)
+    rows = [f"{stem},{group}" + (f",{1 + (group == 'p3')}" if repeat else "") for stem, group in patient.items()]
+    (folder / "index.csv").write_text("\n".join(["stem,group" + ",repeat" * repeat, *rows]) + "\n")
+    return patient
+
+
 def one_line_error(root: Path, split: str = "train", **options: object) -> str:
     with pytest.raises(UserError) as error:
         build_dataset("folder", root, split, **options)[0]
@@ -68,11 +77,8 @@ def test_the_index_decides_the_split(tmp_path):
 
 
 def test_groups_without_splits_stay_whole(tmp_path):
-    stems = [f"s{i:02d}" for i in range(20)]
-    write_pairs(tmp_path, stems)
-    patient = {stem: f"p{i % 6}" for i, stem in enumerate(stems)}
-    lines = "\n".join(f"{stem},{group}" for stem, group in patient.items())
-    (tmp_path / "index.csv").write_text(f"stem,group\n{lines}\n")
+    patient = write_patients(tmp_path)
+    stems = sorted(patient)
     for seed in range(5):
         train, val = (build_dataset("folder", tmp_path, split, seed=seed).names for split in ("train", "val"))
         assert sorted(train + val) == stems and val
@@ -81,11 +87,8 @@ def test_groups_without_splits_stay_whole(tmp_path):
 
 
 def test_folds_of_whole_groups_and_repeats(tmp_path):
-    stems = [f"s{i:02d}" for i in range(20)]
-    write_pairs(tmp_path, stems)
-    patient = {stem: f"p{i % 6}" for i, stem in enumerate(stems)}
-    lines = "\n".join(f"{stem},{group},{1 + (group == 'p3')}" for stem, group in patient.items())
-    (tmp_path / "index.csv").write_text(f"stem,group,repeat\n{lines}\n")
+    patient = write_patients(tmp_path, repeat=True)
+    stems = sorted(patient)
     seen = []
     for fold in range(5):
         train, val = (build_dataset("folder", tmp_path, split, fold=fold) for split in ("train", "val"))
