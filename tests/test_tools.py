@@ -69,6 +69,13 @@ def test_training_data_for_nuclei(bowls):
     assert again.returncode == 2 and again.stderr.count("\n") == 1 and "exists" in again.stderr
 
 
+def test_pictures_of_one_kind_alone(bowls):
+    done = run("prepare_dsb2018.py", "--mixed", bowls / "mixed/train", "--out", bowls / "out")
+    assert done.returncode == 0 and "0 pictures of stained tissue, 1 others" in done.stdout, done.stderr
+    nothing = run("prepare_dsb2018.py", "--out", bowls / "none")
+    assert nothing.returncode == 2 and "--mixed" in nothing.stderr and not (bowls / "none").exists()
+
+
 def test_a_folder_that_is_none_leaves_nothing(bowls):
     done = run(
         "prepare_dsb2018.py", "--stained", bowls / "nowhere", "--mixed", bowls / "mixed/train", "--out", bowls / "o"

@@ -4,7 +4,7 @@
 
 Either folder has images/ and masks/ (instance numbers, 0 the background) of the same stems; its index.csv (there, or
 one above) has the columns stem, look and group. Of --mixed only what is not stained tissue is taken: fluorescence and
-brightfield. Pictures whose nuclei are not 16 to 30 pixels wide (median) are resized until they are. Looks of stained
+brightfield. Either may be left out. Pictures whose nuclei are not 16 to 30 pixels wide (median) are resized until they are. Looks of stained
 tissue that hold few pictures are repeated in training, so that the two largest do not crowd them out.
 
 The folder that is written has images/, masks/ and index.csv (stem, group, look, repeat), as dataset=folder reads it.
@@ -38,14 +38,16 @@ COMMON, OFTEN = 30, 8  # a group of fewer stained pictures than COMMON is shown 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--stained", type=Path, required=True, help="folder of stained tissue")
-    parser.add_argument("--mixed", type=Path, required=True, help="folder of other modalities")
+    parser.add_argument("--stained", type=Path, help="folder of stained tissue")
+    parser.add_argument("--mixed", type=Path, help="folder of other modalities")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; it must not exist")
     args = parser.parse_args()
     if args.out.exists():
         raise ConfigError(f"{args.out} exists: choose another folder")
-    stained = [(args.stained, row) for row in _index(args.stained)]
-    others = [(args.mixed, row) for row in _index(args.mixed) if row["look"] in UNSTAINED]
+    if args.stained is None and args.mixed is None:
+        raise ConfigError("give --stained, --mixed or both")
+    stained = [(args.stained, row) for row in _index(args.stained)] if args.stained else []
+    others = [(args.mixed, row) for row in _index(args.mixed) if row["look"] in UNSTAINED] if args.mixed else []
     twice = [stem for stem, n in Counter(row["stem"] for _, row in stained + others).items() if n > 1]
     if twice:
         raise DataError(f"{twice[0]} is in both folders: take one of them out")

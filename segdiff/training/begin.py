@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from segdiff.artifacts.folder import Artifact
 from segdiff.artifacts.hub import from_pretrained
 from segdiff.errors import ConfigError
+from segdiff.models.build import build_segmenter
 from segdiff.models.denoising import DiffusionSettings
+from segdiff.models.finer import finer_weights
 from segdiff.settings import read_settings
 
 # What a network was made to say and to be told; the terms of the loss and its draws are the training's.
@@ -36,6 +38,9 @@ def begun_with(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[M
     asked, kind = config["model"].get("kind"), start.model.get("kind")
     if asked != kind:
         raise ConfigError(f"model.init={name} is a model of kind {kind}, not {asked}: choose model={kind}")
+    if config["model"].get("finest") == 2 and start.model.get("finest", 4) == 4:
+        start = _finer(start)
+        say(f"{name} goes on twice as fine: it sees a picture as it saw those of twice the size")
     model = {**start.model, "init": name, "encoder_weights": None}
     diffusion = {**config["diffusion"], **{key: start.diffusion[key] for key in OF_NETWORK if key in start.diffusion}}
     try:
@@ -54,6 +59,15 @@ def begun_with(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[M
         "inference": {**config["inference"], "channels": channels},
         "dataset": {**config["dataset"], "normalisation": normalisation},
     }, start
+
+
+def _finer(start: Artifact) -> Artifact:
+    """The model with finest=2: `segdiff.models.finer`."""
+    weights = finer_weights(start.segmenter.state_dict(), start.segmenter.mask_channels)
+    model = {**start.model, "finest": 2}
+    segmenter = build_segmenter(model, start.diffusion)
+    segmenter.load_state_dict(weights)
+    return replace(start, segmenter=segmenter, model=model)
 
 
 def _list(values: Any) -> list[float] | None:

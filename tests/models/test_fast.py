@@ -10,6 +10,7 @@ from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.models.build import build_segmenter
 from segdiff.models.denoising import DiffusionSettings
+from segdiff.models.finer import finer_weights
 from segdiff.training.configs import compose
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -258,3 +259,32 @@ def test_a_finer_network_sees_half_the_blocks(kind):
 def test_other_finenesses_are_refused(model):
     with pytest.raises(ConfigError, match="model.finest"):
         build_segmenter({**TINY_FAST, **model}, {})
+
+
+def test_finer_weights_say_of_a_picture_what_the_old_ones_said_of_the_enlarged_one():
+    two = {"mask_channels": 2}
+    old = built(two)
+    new = built({**two, "finest": 2})
+    new.load_state_dict(finer_weights(old.state_dict(), 2))
+    image, x_t, previous = (torch.randn(1, c, 96, 96, generator=torch.Generator().manual_seed(c)) for c in (3, 2, 2))
+    large = torch.nn.functional.interpolate(image, scale_factor=2, mode="bilinear")
+    repeated = [x.repeat_interleave(2, 2).repeat_interleave(2, 3) for x in (x_t, previous)]
+
+    def says(segmenter, image, x_t, previous):
+        network = segmenter.network
+        return network.direct(network.encoder(image)[0]), network(x_t, 3.0, network.encode(image), previous)
+
+    with torch.no_grad():
+        (guess, fine), (old_guess, coarse) = says(new, image, x_t, previous), says(old, large, *repeated)
+    # Group norms see the whole picture and so its borders; G's own guess sees 32 pixels around each of its own.
+    shuffled = [torch.nn.functional.pixel_shuffle(x, f) for x, f in ((guess, 2), (old_guess, 4))]
+    expected = torch.nn.functional.avg_pool2d(shuffled[1], 2)
+    middle = (..., slice(40, 56), slice(40, 56))
+    torch.testing.assert_close(shuffled[0][middle], expected[middle], atol=1e-5, rtol=1e-5)
+    assert (fine - torch.nn.functional.avg_pool2d(coarse, 2))[middle].abs().max() < 0.05 * fine.std()
+
+
+@pytest.mark.parametrize("settings", [{"finest": 2}, {"kind": "fast_direct"}])
+def test_finer_weights_are_made_of_those_of_the_fast_network_only(settings):
+    with pytest.raises(ConfigError, match="finest=4"):
+        finer_weights(built(settings).state_dict(), 1)

@@ -186,6 +186,22 @@ def test_a_network_with_cores_is_trained_and_gone_on_with(pictures, tmp_path):
     assert prediction.core.shape == prediction.probability.shape == (40, 40)
 
 
+def test_a_model_is_gone_on_with_twice_as_fine(pictures, tmp_path):
+    run_training(config(pictures, "fast"), tmp_path / "one", say=quiet)
+    said, start = [], f"model.init={tmp_path / 'one' / 'model'}"
+    run_training(config(pictures, "fast", start, "model.finest=2"), tmp_path / "two", say=said.append)
+    assert any("twice as fine" in line for line in said)
+    stored = yaml.safe_load((tmp_path / "two" / "model" / "config.yaml").read_text())
+    assert stored["model"]["finest"] == 2
+    # Fineness is the model's own: it needs no second word, and is not changed a second time.
+    start = f"model.init={tmp_path / 'two' / 'model'}"
+    for asked in ([], ["model.finest=2"]):
+        folder, said = tmp_path / f"three{len(asked)}", []
+        run_training(config(pictures, "fast", start, *asked), folder, say=said.append)
+        assert not any("twice as fine" in line for line in said)
+        assert yaml.safe_load((folder / "model" / "config.yaml").read_text())["model"]["finest"] == 2
+
+
 def test_a_model_of_another_kind_is_no_beginning(pictures, tmp_path):
     run_training(config(pictures, "fast"), tmp_path / "one", say=quiet)
     start = f"model.init={tmp_path / 'one' / 'model'}"
