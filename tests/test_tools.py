@@ -72,6 +72,11 @@ def test_training_data_for_nuclei(bowls):
 def test_pictures_of_one_kind_alone(bowls):
     done = run("prepare_dsb2018.py", "--mixed", bowls / "mixed/train", "--out", bowls / "out")
     assert done.returncode == 0 and "0 pictures of stained tissue, 1 others" in done.stdout, done.stderr
+    both = ["--stained", bowls / "stained", "--mixed", bowls / "mixed/train"]
+    done = run("prepare_dsb2018.py", *both, "--looks", "fluorescence", "--out", bowls / "few")
+    assert done.returncode == 0 and "0 pictures of stained tissue, 1 others" in done.stdout, done.stderr
+    wrong = run("prepare_dsb2018.py", *both, "--looks", "florescence", "--out", bowls / "none")
+    assert wrong.returncode == 2 and "there are" in wrong.stderr and not (bowls / "none").exists()
     nothing = run("prepare_dsb2018.py", "--out", bowls / "none")
     assert nothing.returncode == 2 and "--mixed" in nothing.stderr and not (bowls / "none").exists()
 

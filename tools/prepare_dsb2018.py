@@ -4,7 +4,7 @@
 
 Either folder has images/ and masks/ (instance numbers, 0 the background) of the same stems; its index.csv (there, or
 one above) has the columns stem, look and group. Of --mixed only what is not stained tissue is taken: fluorescence and
-brightfield. Either may be left out. Pictures whose nuclei are not 16 to 30 pixels wide (median) are resized until they are. Looks of stained
+brightfield. Either may be left out, and --looks takes pictures of these looks only. Pictures whose nuclei are not 16 to 30 pixels wide (median) are resized until they are. Looks of stained
 tissue that hold few pictures are repeated in training, so that the two largest do not crowd them out.
 
 The folder that is written has images/, masks/ and index.csv (stem, group, look, repeat), as dataset=folder reads it.
@@ -40,6 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--stained", type=Path, help="folder of stained tissue")
     parser.add_argument("--mixed", type=Path, help="folder of other modalities")
+    parser.add_argument("--looks", nargs="+", help="take these looks only, such as fluorescence (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; it must not exist")
     args = parser.parse_args()
     if args.out.exists():
@@ -48,6 +49,11 @@ def main() -> int:
         raise ConfigError("give --stained, --mixed or both")
     stained = [(args.stained, row) for row in _index(args.stained)] if args.stained else []
     others = [(args.mixed, row) for row in _index(args.mixed) if row["look"] in UNSTAINED] if args.mixed else []
+    if args.looks:
+        known = sorted({row["look"] for _, row in stained + others})
+        if wrong := [look for look in args.looks if look not in known]:
+            raise ConfigError(f"--looks {wrong[0]}: there are {', '.join(known)}")
+        stained, others = ([pair for pair in part if pair[1]["look"] in args.looks] for part in (stained, others))
     twice = [stem for stem, n in Counter(row["stem"] for _, row in stained + others).items() if n > 1]
     if twice:
         raise DataError(f"{twice[0]} is in both folders: take one of them out")

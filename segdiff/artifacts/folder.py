@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -128,7 +129,7 @@ def load_artifact(folder: str | Path) -> Artifact:
         config["inference"],
         config["scale"],
         config.get("training") or {},
-        identity=_identity(folder),
+        identity=_identity(folder, config),
         path=folder,
         looks=config.get("looks") or {},
     )
@@ -204,8 +205,9 @@ def _same(one: Path, other: Path) -> bool:
     return whole and all((one / name).read_bytes() == (other / name).read_bytes() for name in (CONFIG, WEIGHTS))
 
 
-def _identity(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
-        digest.update((folder / name).read_bytes())
+def _identity(folder: Path, config: Mapping[str, Any]) -> str:
+    """Of what decides a prediction: not of what is told about the training, which a card may yet add to."""
+    settings = {key: value for key, value in config.items() if key != "training"}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    digest.update((folder / WEIGHTS).read_bytes())
     return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"

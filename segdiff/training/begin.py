@@ -23,7 +23,8 @@ def begun_with(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[M
 
     A network only goes on from where it is: its own settings, what its mask channels mean, what it says at which noise
     and how its pictures are normalised come from the model. All else (data, loss, augmentation, sampling) is the
-    configuration's.
+    configuration's. `model.finest=2` is the one wish of a configuration that changes a model: it goes on twice as fine
+    (`segdiff.models.finer`).
 
     Raises:
         ConfigError: `model.encoder_weights` is given, too, or a model of another kind is asked for.

@@ -249,12 +249,16 @@ def environment(config: Mapping[str, Any], minutes: float, processes: int = 1) -
     }
 
 
-def _origin(start: Artifact | None) -> dict[str, str]:
-    """Where weights come from, and the licence that goes on with them."""
+def _origin(start: Artifact | None) -> dict[str, Any]:
+    """Where weights come from, what was spent on them before, and the licence that goes on with them."""
     if start is None:
         return {}
+    earlier = {
+        f"{name}_before": round(start.training.get(name, 0) + start.training.get(f"{name}_before", 0), 1)
+        for name in ("steps", "minutes")
+    }
     licence = start.training.get("license")
-    return {"begun_with": start.identity, **({"license": str(licence)} if licence else {})}
+    return {"begun_with": start.identity, **earlier, **({"license": str(licence)} if licence else {})}
 
 
 def _segmenter(config: Mapping[str, Any], start: Artifact | None) -> tuple[Segmenter, dict[str, Any]]:

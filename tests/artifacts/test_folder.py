@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -50,11 +51,16 @@ def test_folder_holds_plain_files_and_a_card(folder):
     assert card.startswith("---\nlibrary_name: segdiff\n") and "license: cc0-1.0" in card
 
 
-def test_identity_follows_the_weights(folder, tmp_path):
+def test_identity_follows_the_weights_and_settings(folder, tmp_path):
     first = load_artifact(folder).identity
     assert first.startswith("model@") and len(first) == len("model@") + 12
     assert load_artifact(save_artifact(make(), tmp_path / "model")).identity == first
     assert load_artifact(save_artifact(make(seed=1), tmp_path / "model")).identity != first
+    # A card that learns more of a training does not make another model; another threshold does.
+    told = replace(make(), training={"data": "made up", "scores": []})
+    assert load_artifact(save_artifact(told, tmp_path / "model")).identity == first
+    strict = replace(make(), inference={**make().inference, "threshold": 0.6})
+    assert load_artifact(save_artifact(strict, tmp_path / "model")).identity != first
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 

@@ -180,7 +180,7 @@ def test_a_network_with_cores_is_trained_and_gone_on_with(pictures, tmp_path):
     assert gone_on["diffusion"]["noise_draws"] == 1
     assert gone_on["diffusion"]["schedule"] == stored["diffusion"]["schedule"] != "linear"
     assert gone_on["inference"]["channels"] == ["mask", "core"]
-    assert gone_on["training"]["begun_with"].startswith("model@")
+    assert gone_on["training"]["begun_with"].startswith("model@") and gone_on["training"]["steps_before"] == 6
     assert any("begins with model@" in line and "mask, core" in line for line in said)
     prediction = segdiff.load(tmp_path / "two" / "model", device="cpu").predict(np.zeros((40, 40, 3), np.uint8))
     assert prediction.core.shape == prediction.probability.shape == (40, 40)
