@@ -4,8 +4,9 @@
 
 Either folder has images/ and masks/ (instance numbers, 0 the background) of the same stems; its index.csv (there, or
 one above) has the columns stem, look and group. Of --mixed only what is not stained tissue is taken: fluorescence and
-brightfield. Either may be left out, and --looks takes pictures of these looks only. Pictures whose nuclei are not 16 to 30 pixels wide (median) are resized until they are. Looks of stained
-tissue that hold few pictures are repeated in training, so that the two largest do not crowd them out.
+brightfield. Either may be left out, and --looks takes pictures of these looks only. Pictures whose nuclei are not 16 to
+30 pixels wide (median) are resized until they are. Looks of stained tissue that hold few pictures are repeated in
+training, so that the two largest do not crowd them out.
 
 The folder that is written has images/, masks/ and index.csv (stem, group, look, repeat), as dataset=folder reads it.
 """

@@ -34,7 +34,15 @@ from segdiff.workflows.load import predictor_of
 
 FILES = {CARD, CONFIG, WEIGHTS, EXPORTS, PANEL}
 SHOWN = ("dice", "iou", "aji", "pq", "ece", "ece_objects")
-FROM_RUN = ("steps", "minutes", "images", "seed", "begun_with", "steps_before", "minutes_before")  # what the run itself knows
+FROM_RUN = (
+    "steps",
+    "minutes",
+    "images",
+    "seed",
+    "begun_with",
+    "steps_before",
+    "minutes_before",
+)  # what the run itself knows
 
 
 def main() -> int:
@@ -50,6 +58,8 @@ def main() -> int:
     facts = yaml.safe_load(args.facts.read_text(encoding="utf-8"))
     about = facts.pop("scored", {})
     panel = facts.pop("panel", None)
+    if args.panel is not None and not (panel or {}).get("names"):
+        raise ConfigError(f"--panel: {args.facts} names no picture (panel: names)")
     artifact = load_artifact(args.model)
     own = {name: artifact.training[name] for name in FROM_RUN if name in artifact.training}
     scores = [_score(path, about) for path in args.scores]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
 from segdiff.artifacts.folder import CARD, CONFIG, PANEL, WEIGHTS, Artifact, load_artifact, save_artifact
-from segdiff.artifacts.names import known_names, shipped_folder
+from segdiff.artifacts.names import SHIPPED, known_names, shipped_folder
 from segdiff.errors import ArtifactError, MissingError
 
 FILES = [WEIGHTS, CONFIG, CARD, PANEL]  # all that is ever fetched: nothing else of a repository is looked at
+LOG = logging.getLogger("segdiff")
+SHIPPED_NAMES = f"models that come with segdiff: {known_names()} (segdiff models)"
+NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial", re.IGNORECASE)
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 def from_pretrained(name: str | Path, revision: str | None = None) -> Artifact:
     """Load a trained model by the name of its folder or of its repository.
+
+    A licence that does not let everybody use it for everything is told whenever it is loaded.
 
     Args:
         name: of a model that comes with segdiff (`segdiff.artifacts.names`); a model folder (`./nuclei` where it is
@@ -25,7 +31,11 @@ def from_pretrained(name: str | Path, revision: str | None = None) -> Artifact:
         MissingError: there is neither such a folder nor such a repository, or it cannot be reached.
         ArtifactError: it is there and is refused, see `load_artifact`.
     """
-    return load_artifact(locate(name, revision))
+    artifact = load_artifact(locate(name, revision))
+    licence = str(artifact.training.get("license") or "")
+    if NON_COMMERCIAL.search(licence):
+        LOG.warning("%s is under the licence %s: not for commercial use", artifact.identity.partition("@")[0], licence)
+    return artifact
 
 
 def save_pretrained(artifact: Artifact, folder: str | Path) -> Path:
@@ -69,13 +79,13 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
     shipped = shipped_folder(name) if isinstance(name, str) else None
     if shipped is not None:
         return shipped
+    if not str(name).strip():
+        raise MissingError(f"a model has a name, and none is given; {SHIPPED_NAMES}")
     path = Path(name).expanduser()
     # A name whose first part is a folder here is meant as a path: a slip in it is not sent to the hub.
     if path.exists() or not REPOSITORY.fullmatch(str(name)) or path.parent.is_dir():
         if not path.is_dir():
-            plain = path.parent == Path()
-            hint = f"; models that come with segdiff: {known_names()} (segdiff models)" if plain else ""
-            raise MissingError(f"no model folder {path}{hint}")
+            raise MissingError(f"no model folder {path}{_hint(path)}")
         return path
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -85,9 +95,19 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
     except LocalEntryNotFoundError as error:
         raise MissingError(
             f"no model folder {name}, and the hub was not asked (offline) or not reached; it is not in its cache"
+            f"{_hint(Path(path.name))}"
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise MissingError(f"no model folder {name}, and none on the hub: {_first_line(error)}") from error
+        raise MissingError(
+            f"no model folder {name}, and none on the hub: {_first_line(error)}{_hint(Path(path.name))}"
+        ) from error
+
+
+def _hint(path: Path) -> str:
+    """What else may have been meant by a name that is no folder; nothing for a path into some folder."""
+    if str(path) in {model.name for model in SHIPPED}:
+        return f"; the model that comes with segdiff is called {path}: text, without a slash"
+    return f"; {SHIPPED_NAMES}" if path.parent == Path() else ""
 
 
 def _first_line(error: BaseException) -> str:

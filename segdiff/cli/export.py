@@ -15,7 +15,9 @@ def build_parser() -> Parser:
         prog=PROG,
         description="Write a model's network as ONNX files, which ONNX Runtime and OpenVINO run (predict --runtime).",
     )
-    parser.add_argument("--model", required=True, metavar="NAME", help="folder of a trained model, or a hub name")
+    parser.add_argument(
+        "--model", required=True, metavar="NAME", help="of a model that comes with segdiff, a folder, or a hub name"
+    )
     parser.add_argument("--format", choices=FORMATS, default="onnx", help="(default: onnx)")
     parser.add_argument(
         "--out", metavar="DIR", help="another folder than onnx/ in the model's, where --runtime looks for the files"

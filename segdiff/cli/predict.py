@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
 
     part = part_from(args)
     predictor = predictor_from(args)
-    own = predictor.scale.get("mpp")
+    own = predictor.known_mpp
     if own is not None and args.mpp is None and args.scale is None and args.diameter is None:
         print(
             f"{PROG}: the model was trained at {own:.3g} micrometres per pixel; the images are taken to be "

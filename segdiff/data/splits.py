@@ -90,7 +90,10 @@ def seeded_split(
         raise ConfigError(f"val_fraction is {fraction}; it must lie between 0 and 1")
     members = _members(names, groups)
     if len(members) < 2:
-        raise DataError(f"{len(names)} image(s) in {len(members)} group(s) cannot be divided into two parts")
+        raise DataError(
+            f"{len(names)} image(s) in {len(members)} group(s) cannot be divided into two parts; "
+            "val_fraction=0 trains on all, without validation"
+        )
     order = sorted(members, key=lambda key: hashlib.sha256(f"{seed}/{key[0]}/{key[1]}".encode()).digest())
     target = fraction * len(names)
     chosen: list[str] = []

@@ -56,6 +56,11 @@ class Ensemble(Predictor):
         self.looks = first.looks
         self.identity = " + ".join(member.identity for member in members)
 
+    @property
+    def known_mpp(self) -> float | None:
+        """That of the first member that knows its own: members that do not refuse micrometres."""
+        return next((m.known_mpp for m in self.members if m.known_mpp is not None), None)
+
     def check(self, sampling: Sampling | None = None) -> None:
         """As `Predictor.check`, of every member."""
         for member in self.members:

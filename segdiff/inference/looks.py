@@ -21,8 +21,8 @@ NO_OBJECT = "no object was found"
 LATTICE = 64  # positions along a side that are looked at
 MARGIN = 0.1  # of the training's range, at either end: augmentation goes beyond it, too
 LEAST_MARGIN = 12.0  # grey levels: a few pictures say little of the next
-EVEN = 4.0  # grey levels: a picture of less contrast shows nothing
-SIZES = 1.5  # times smaller or larger than in training: another magnification
+EVEN = 4.0  # grey levels: a picture of less contrast shows nothing, unless some of the training's had hardly more
+SIZES = 1.3  # times smaller or larger than in training: another magnification
 SAID = {
     "lightness": ("darker", "lighter"),
     "contrast": ("paler", "richer in contrast"),
@@ -63,7 +63,7 @@ def ranges(measured: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
 def remarks_on_picture(found: Mapping[str, float], trained: Ranges) -> list[str]:
     """What is unlike the training pictures, in words; empty where nothing is, or nothing is known of them."""
     kind = next(iter(found)).partition("_")[0] + "_"
-    if found[f"{kind}contrast"] < EVEN:
+    if found[f"{kind}contrast"] < min(EVEN, trained.get(f"{kind}contrast", (2 * EVEN,))[0] / 2):
         return ["it is even: there is nothing to see"]
     other = COLOURED if kind == GREY else GREY
     if f"{kind}contrast" not in trained and f"{other}contrast" in trained:
@@ -93,6 +93,6 @@ def remarks_on_objects(diameter: float | None, trained: Ranges, factor: float) -
     if low / SIZES <= diameter * factor <= high * SIZES:
         return []
     return [
-        f"its objects look {diameter:.0f} pixels wide, and the model knows {low / factor:.0f} to {high / factor:.0f} "
-        "at this scale: if they are, give that as the diameter"
+        f"its objects look {diameter:.0f} pixels wide, and those of training pictures were typically "
+        f"{low / factor:.0f} to {high / factor:.0f} at this scale: measure one, and give that as the diameter"
     ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 CORE = 0.6  # a pixel is taken to be of a core above this probability
 SMOOTH = 0.04  # deviation of the Gaussian that smooths distances, in object diameters
-LEAST_AREA = 0.15  # objects of a smaller part of the median area are taken to be noise
+LEAST_AREA = 0.15  # objects of a smaller part of the typical area are taken to be noise
 MATCH = 0.5  # a chain has an object if one of its own overlaps it with a larger IoU
 
 
@@ -65,13 +65,21 @@ def separate(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) -> NDArr
     lonely[parts[seeds > 0]] = False
     lonely[0] = False
     seeds = np.where(lonely[parts], parts + seeds.max(), seeds)
-    return _tidied(watershed(-height, seeds, mask=mask))
+    labels = watershed(-height, seeds, mask=mask)
+    specks = _specks(labels)
+    if specks.any():  # what they hold falls to their neighbours, where they have any
+        seeds[specks[seeds]] = 0
+        kept = np.zeros(parts.max() + 1, dtype=bool)
+        kept[parts[seeds > 0]] = True
+        labels = watershed(-height, seeds, mask=mask & kept[parts])
+    return _tidied(labels)
 
 
 def typical_diameter(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) -> float | None:
     """Of the circle that has the area of a typical object, in pixels; None without any.
 
-    Without looking at each: the mask's area divided by the number of cores, or the median area of its connected parts.
+    Without looking at each: the mask's area divided by the number of cores and of parts without one, or the median area
+    of its connected parts.
     """
     from scipy import ndimage
 
@@ -79,7 +87,10 @@ def typical_diameter(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) 
         return None
     if core is None:
         return _diameter(ndimage.label(mask)[0])
-    return float(2 * np.sqrt(mask.sum() / max(ndimage.label((core > CORE) & mask)[1], 1) / np.pi))
+    middles = (core > CORE) & mask
+    parts, count = ndimage.label(mask)
+    alone = count - np.unique(parts[middles]).size  # parts without a core are objects all the same
+    return float(2 * np.sqrt(mask.sum() / (ndimage.label(middles)[1] + alone) / np.pi))
 
 
 def _peaks(height: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.integer]:
@@ -94,16 +105,24 @@ def _diameter(parts: NDArray[np.integer]) -> float:
     return float(2 * np.sqrt(np.median(areas) / np.pi))
 
 
+def _specks(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """By number, whether an object is too small to be one. What is typical is said by the pixels: half of them belong
+    to objects that are as large or larger, so that many specks do not pass for what is usual."""
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    ordered = np.sort(areas)
+    typical = ordered[np.searchsorted(np.cumsum(ordered), areas.sum() / 2)]
+    return (areas < LEAST_AREA * typical) & (areas > 0)
+
+
 def _tidied(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Holes filled, specks left out, numbered without gaps in the order in which rows meet them."""
+    """Holes filled, numbered without gaps in the order in which rows meet them."""
     from scipy import ndimage
 
-    areas = np.bincount(labels.ravel())
-    least = LEAST_AREA * np.median(areas[1:][areas[1:] > 0])
     found = np.zeros(labels.shape, np.int32)
     present, first = np.unique(labels, return_index=True)
     places = ndimage.find_objects(labels)
-    kept = [label for label in present[np.argsort(first)] if label > 0 and areas[label] >= least]
+    kept = [label for label in present[np.argsort(first)] if label > 0]
     for number, label in enumerate(kept, start=1):
         place = places[label - 1]
         own = ndimage.binary_fill_holes(labels[place] == label)

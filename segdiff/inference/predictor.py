@@ -130,6 +130,11 @@ class Predictor:
             raise ConfigError(f"a model of {segmenter.mask_channels} mask channel(s) has none called {names}")
         self._runner = WindowRunner(self.segmenter, self.device, self.precision)
 
+    @property
+    def known_mpp(self) -> float | None:
+        """Micrometres per pixel that it was trained at; None where unknown."""
+        return self.scale.get("mpp")
+
     def check(self, sampling: Sampling | None = None) -> None:
         """Raise ConfigError where the model cannot sample so: found before any work. None: as it does by itself."""
         self.segmenter.check(sampling or self.sampling)
@@ -297,7 +302,10 @@ class Predictor:
             return typical / diameter
         own = self.scale.get("mpp")
         if mpp is not None and own is None:
-            raise ConfigError(f"mpp={mpp}: this model does not know its own; give scale (--scale) instead")
+            others = "scale (--scale)"
+            if self.scale.get("object_diameter_px") is not None:
+                others = "how wide a typical object is in pixels (--diameter), or scale (--scale),"
+            raise ConfigError(f"mpp={mpp}: this model does not know its own; give {others} instead")
         if mpp is not None and own is not None:
             return mpp / own
         return 1.0 if scale is None else scale

@@ -45,7 +45,7 @@ class Grids:
         if not 0.5 < longest <= LONGEST_SIDE:
             raise ConfigError(
                 f"scale {scale:.4g} makes {longest:.4g} pixels of the {max(height, width)} of the picture's longer "
-                f"side: 1 to {LONGEST_SIDE} are possible (wrong --scale or --mpp?)"
+                f"side: 1 to {LONGEST_SIDE} are possible (wrong --scale, --mpp or --diameter?)"
             )
         return cls((height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
 

@@ -1,7 +1,7 @@
-"""The weights of a fast network for one that is twice as fine: what it saw in a picture enlarged twice, it sees at once.
+"""The weights of a fast network for one that is twice as fine: it sees at once what it saw in an enlarged picture.
 
-A network that knows objects of 20 pixels goes on with objects of 10: all its layers keep their weights, and the few that
-touch pixels are changed so that they say of a picture what they said of the enlarged one.
+A network that knows objects of 20 pixels goes on with objects of 10: all its layers keep their weights, and the few
+that touch pixels are changed so that they say of a picture what they said of the enlarged one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from segdiff.errors import ConfigError
 
 STEM = "encoder.trunk.stem.0.weight"
 HEADS = ("direct.layers.3.", "leave.")
-# Pixel 2i + k of a picture enlarged by bilinear interpolation, as a mixture of the pixels i - 2 ... i + 2 of the picture.
+# Pixels 2i - 2 ... 2i + 2 of a picture enlarged twice (bilinear), as mixtures of its pixels i - 2 ... i + 2.
 ENLARGED = (
     (0.25, 0.75, 0.00, 0.00, 0.0),
     (0.00, 0.75, 0.25, 0.00, 0.0),

@@ -13,6 +13,7 @@ from segdiff.errors import ConfigError
 
 KINDS = ("fixed", "per_image", "mixed", "nuclear")
 MOST_COLOUR = 4.0  # grey levels between the channels of a grey picture, for slips of a scanner
+MOST_OF_RANGE = 0.05  # the same as a part of its contrast, for pictures that use little of the scale (12 bits in 16)
 Normalise = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
@@ -130,4 +131,5 @@ def _is_dark(values: NDArray[np.float32]) -> bool:
 
 def is_grey(values: NDArray[Any]) -> bool:
     """Whether the channels of (h, w, C) say about the same."""
-    return float((values.max(axis=-1) - values.min(axis=-1)).mean()) < MOST_COLOUR
+    low, high = np.percentile(values, [1, 99])
+    return float((values.max(axis=-1) - values.min(axis=-1)).mean()) <= min(MOST_COLOUR, MOST_OF_RANGE * (high - low))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +20,6 @@ from segdiff.models.device import pick_device, resolve_precision
 from segdiff.models.export import FASTEST, check_runtime, is_installed, with_runtime
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
-
-LOG = logging.getLogger("segdiff")
 
 
 def load_predictor(
@@ -50,20 +47,11 @@ def load_predictor(
     """
     names = [name] if isinstance(name, (str, Path)) else list(name)
     artifacts = [from_pretrained(one) for one in names]
-    for artifact in artifacts:
-        _tell_licence(artifact)
     members = [predictor_of(artifact, device, precision, runtime, compiled) for artifact in artifacts]
     for member in members:
         member.sampling = change_sampling(member.sampling, **changes)
         member.check()
     return members[0] if len(members) == 1 else Ensemble(members)
-
-
-def _tell_licence(artifact: Artifact) -> None:
-    """A licence that does not let everybody use the model for everything is told whenever it is loaded."""
-    licence = str(artifact.training.get("license") or "")
-    if "nc" in licence.lower().split("-"):
-        LOG.warning("%s is under the licence %s: not for commercial use", artifact.identity.partition("@")[0], licence)
 
 
 def predictor_of(

@@ -116,7 +116,7 @@ def predict_files(
     inputs, found = found, part.of(found)  # all parts write into one folder
     # Without a use for the scale, micrometres are for the table of objects alone.
     length = mpp if instances else None
-    if length is not None and (predictor.scale.get("mpp") is None or scale is not None or diameter is not None):
+    if length is not None and (predictor.known_mpp is None or scale is not None or diameter is not None):
         mpp = None
     predictor.scale_factor(mpp, scale, diameter)  # contradictions are found before any work
     predictor.check(sampling)
@@ -126,6 +126,7 @@ def predict_files(
         "scale": scale,
         "diameter": diameter,
         "instances": instances,
+        "objects_mpp": length,
         "command": list(command) if command is not None else None,
     }
     path = folder / RECORD.format(part.suffix)

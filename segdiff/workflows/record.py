@@ -19,7 +19,7 @@ from segdiff.settings import differences
 
 FORMAT_VERSION = 1
 # What decides the masks; where and how fast they were made does not.
-DECIDING = ("model", "members", "sampling", "inference", "seed", "precision", "mpp", "scale", "diameter")
+DECIDING = ("model", "members", "sampling", "inference", "seed", "precision", "mpp", "scale", "diameter", "objects_mpp")
 PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile", "albumentations", "hydra-core", "monai")
 
 
@@ -136,7 +136,9 @@ def resumable(
             continue
         for run in runs:
             listed = [(given[at], image) for image in run["images"] if (at := Path(image["image"]).resolve()) in given]
-            changed = [line for key in DECIDING for line in differences(run.get(key), wanted.get(key), key)]
+            # Where objects were not measured yet, any micrometres may be taken for them.
+            deciding = [key for key in DECIDING if key != "objects_mpp" or run.get("instances")]
+            changed = [line for key in deciding for line in differences(run.get(key), wanted.get(key), key)]
             for name, image in listed:
                 outputs = image.get("outputs", {})
                 whole = set(kinds) <= set(outputs) and all((folder / output).is_file() for output in outputs.values())

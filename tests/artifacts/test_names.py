@@ -6,13 +6,14 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from test_folder import make
 
 from segdiff.artifacts import names
 from segdiff.artifacts.folder import save_artifact
-from segdiff.artifacts.hub import locate
+from segdiff.artifacts.hub import from_pretrained, locate
 from segdiff.cli.main import main
 from segdiff.errors import MissingError
 from segdiff.workflows.load import load_predictor
@@ -53,6 +54,24 @@ def test_an_unknown_name_lists_the_known_ones(capsys, tmp_path, monkeypatch):
     assert main(["predict", "--model", "nuclie", "--image", "a.png"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "nuclie" in line and "nuclei, monuseg" in line
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [("", "none is given"), ("nuclei/", "called nuclei: text, without a slash"), (Path("nuclei"), "without a slash")],
+)
+def test_names_that_are_nearly_right(name, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingError, match=said):
+        locate(name)
+
+
+@pytest.mark.parametrize("licence", ["CC BY-NC 4.0", "cc-by-nc-sa-4.0", "other-noncommercial"])
+def test_ways_to_write_a_licence(licence, shipped, caplog):
+    save_artifact(replace(make(), training={"license": licence}), shipped / "models" / "monuseg")
+    with caplog.at_level(logging.WARNING):
+        from_pretrained("monuseg")
+    assert "not for commercial use" in caplog.text
 
 
 def test_a_licence_that_is_not_free_is_told_when_the_model_is_loaded(shipped, caplog):

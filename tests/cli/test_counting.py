@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from fakes import TINY_MODEL
 from PIL import Image
 
-from segdiff.artifacts.folder import Artifact, save_artifact
+from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
 from segdiff.cli.main import main
 from segdiff.data.images import read_image
 from segdiff.diffusion.sampling import Sampling
@@ -98,6 +99,38 @@ def test_micrometres_of_a_model_that_knows_none_are_for_the_table(model, data, t
     assert float(first["area_um2"]) == float(first["area"]) / 4
     assert main([*argv, "--mpp", "0.5", "--output-dir", str(tmp_path / "other")]) == 2
     assert "does not know its own" in capsys.readouterr().err
+
+
+def test_tables_of_two_scales_do_not_get_mixed(model, data, tmp_path, capsys):
+    argv = [
+        "predict",
+        "--model",
+        model,
+        "--device",
+        "cpu",
+        "--output-dir",
+        str(tmp_path / "out"),
+        "--resume",
+        "--image",
+    ]
+    pictures = [str(data / "images" / f"{stem}.png") for stem in "ab"]
+    assert main([*argv, pictures[0]]) == 0
+    assert main([*argv, pictures[0], "--instances", "--mpp", "0.25"]) == 0
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["objects_mpp"] == 0.25
+    assert main([*argv, *pictures, "--instances", "--mpp", "0.5"]) == 2
+    assert "objects_mpp" in capsys.readouterr().err
+    assert main([*argv, *pictures, "--instances", "--mpp", "0.25"]) == 0
+
+
+def test_micrometres_are_refused_by_an_ensemble_of_which_a_member_knows_none(model, data, tmp_path, capsys):
+    artifact = load_artifact(model)
+    knows = replace(artifact, scale={**artifact.scale, "mpp": 0.5}, inference={**SETTINGS, "threshold": 0.4})
+    both = ["--model", model, "--model", str(save_artifact(knows, tmp_path / "knows"))]
+    argv = ["predict", *both, "--image", str(data / "images" / "a.png"), "--device", "cpu", "--instances"]
+    assert main([*argv, "--mpp", "0.25", "--output-dir", str(tmp_path / "one")]) == 2
+    assert "does not know its own" in capsys.readouterr().err
+    assert main([*argv, "--output-dir", str(tmp_path / "two")]) == 0
+    assert "--mpp says theirs" in capsys.readouterr().err
 
 
 def test_a_diameter_is_the_scale_that_makes_objects_the_models(model, data, tmp_path):

@@ -46,6 +46,13 @@ def test_grey_pictures_are_laid_beside_grey_ones():
     assert "darker" in remarks_on_picture(measure(grey // 3), both)[0]
 
 
+def test_a_picture_that_uses_little_of_the_scale_is_not_even():
+    """Of 16 bits, say; what the training's pictures had is no sign of an empty one."""
+    pale = {**TRAINED, "coloured_contrast": [3.0, 60.0], "coloured_lightness": [0.0, 255.0]}
+    assert remarks_on_picture({"coloured_lightness": 10.0, "coloured_contrast": 2.0}, pale) == []
+    assert "even" in remarks_on_picture({"coloured_lightness": 10.0, "coloured_contrast": 1.0}, pale)[0]
+
+
 def test_objects_of_another_magnification():
     trained = {"diameter_px": [12.0, 40.0]}
     assert remarks_on_objects(20.0, trained, 1.0) == [] == remarks_on_objects(20.0, {}, 1.0)

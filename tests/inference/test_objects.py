@@ -65,9 +65,27 @@ def test_each_object_hangs_together_by_its_sides():
         assert ndimage.label(labels == number)[1] == 1
 
 
+def test_many_specks_are_not_what_is_typical():
+    mask = np.zeros((200, 200), bool)
+    mask[20:40, 20:40] = mask[60:80, 20:40] = True
+    mask[100::8, ::8] = True  # specks of a pixel
+    assert separate(mask, None).max() == 2
+
+
+def test_a_speck_that_touches_an_object_falls_to_it():
+    mask, core = np.zeros((30, 40), bool), np.zeros((30, 40), np.float32)
+    mask[5:25, 5:25] = mask[14:16, 25:29] = True
+    core[10:20, 10:20] = core[14:16, 27:29] = 1
+    labels = separate(mask, core)
+    assert labels.max() == 1 and np.array_equal(labels > 0, mask)
+
+
 def test_typical_diameter():
     assert typical_diameter(TOUCHING, CORES) == pytest.approx(28, rel=0.03)
     assert typical_diameter(disc(30, 30, 10), None) == pytest.approx(20, rel=0.03)
+    # Parts without a core are objects all the same.
+    assert typical_diameter(disc(15, 20, 10) | disc(45, 60, 10), CORES * 0) == pytest.approx(20, rel=0.03)
+    assert typical_diameter(disc(15, 20, 10) | disc(45, 60, 10), disc(15, 20, 4) * 1.0) == pytest.approx(20, rel=0.03)
 
 
 def test_confidence_is_the_share_of_chains():

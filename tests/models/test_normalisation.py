@@ -3,7 +3,7 @@ import pytest
 
 from segdiff.errors import ConfigError
 from segdiff.models.device import pick_device, resolve_precision
-from segdiff.models.normalisation import Normalisation, nuclear_stain
+from segdiff.models.normalisation import Normalisation, is_grey, nuclear_stain
 
 
 def test_fixed_is_mean_and_deviation():
@@ -63,6 +63,13 @@ def test_dark_objects_make_a_negative_of_fluorescence_only():
     assert np.allclose(turned.fit(dark)(dark[:8]), -plain(dark)[:8])  # of the picture, not of its part
     with pytest.raises(ConfigError, match="per_image or mixed only"):
         Normalisation("fixed", [0.0], [1.0], dark_objects=True)
+
+
+def test_colour_is_seen_in_pictures_that_use_little_of_the_scale():
+    rng = np.random.default_rng(0)
+    coloured = rng.normal(120, 30, (40, 40, 1)) + np.array([40, -20, 30])
+    assert not is_grey(coloured) and not is_grey(coloured / 16)  # 12 bits in 16
+    assert is_grey(np.broadcast_to(coloured[..., :1], coloured.shape) / 16) and is_grey(np.zeros((4, 4, 3)))
 
 
 def test_mixed_is_fixed_for_colours_and_per_image_for_grey():
