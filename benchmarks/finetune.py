@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def differences(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """From nuclei less from scratch, of the same pictures: the mean of Dice, and its 95 % interval over the held-out."""
+    """From nuclei less from scratch on the same pictures: mean of Dice, and its 95 % interval over held-out ones."""
     found = []
     for row in rows:
         for other in rows:
