@@ -34,15 +34,8 @@ from segdiff.workflows.load import predictor_of
 
 FILES = {CARD, CONFIG, WEIGHTS, EXPORTS, PANEL}
 SHOWN = ("dice", "iou", "aji", "pq", "ece", "ece_objects")
-FROM_RUN = (
-    "steps",
-    "minutes",
-    "images",
-    "seed",
-    "begun_with",
-    "steps_before",
-    "minutes_before",
-)  # what the run itself knows
+# What the run itself knows.
+FROM_RUN = ("steps", "minutes", "images", "seed", "begun_with", "steps_before", "minutes_before")
 
 
 def main() -> int:

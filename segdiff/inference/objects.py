@@ -67,11 +67,15 @@ def separate(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) -> NDArr
     seeds = np.where(lonely[parts], parts + seeds.max(), seeds)
     labels = watershed(-height, seeds, mask=mask)
     specks = _specks(labels)
-    if specks.any():  # what they hold falls to their neighbours, where they have any
-        seeds[specks[seeds]] = 0
-        kept = np.zeros(parts.max() + 1, dtype=bool)
-        kept[parts[seeds > 0]] = True
-        labels = watershed(-height, seeds, mask=mask & kept[parts])
+    shared = np.zeros(parts.max() + 1, dtype=bool)
+    shared[parts[specks[labels]]] = True
+    seeds[specks[seeds]] = 0
+    labels[specks[labels]] = 0
+    held = np.zeros_like(shared)
+    held[parts[seeds > 0]] = True
+    again = (shared & held)[parts]
+    if again.any():  # what specks held falls to the objects that they touched
+        labels = np.where(again, watershed(-height, seeds, mask=again), labels)
     return _tidied(labels)
 
 
