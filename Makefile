@@ -30,7 +30,7 @@ demo: $(READY)  ## segment and count nuclei with the model that ships; train one
 	@echo "The same picture by the model trained just now: $(DEMO)/prediction; curves and panels: $(DEMO)."
 
 test: $(READY)  ## the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .

@@ -179,15 +179,16 @@ def test_rule_4_a_window_border_of_the_fast_network(fast):
 def border_ratios(predictor, multiple=1):
     """Error and jump at the borders of windows of 128 divided by those elsewhere, with and without overlap."""
     settings = {"sampling": Sampling("ddim", steps=2, chains=4, clip=True)}
-    ratios = {}
-    for overlap in (0.25, 0.0):
-        found = []
-        for image in pictures(6):
-            whole = predictor.predict(image, windows=(None, 0.0), **settings).probability
+    found: dict[float, list] = {0.25: [], 0.0: []}
+    for image in pictures(6):
+        whole = predictor.predict(image, windows=(None, 0.0), **settings).probability
+        for overlap, rows in found.items():
             parts = predictor.predict(image, windows=(128, overlap), **settings).probability
-            found.append(at_borders_and_inside(parts - whole, plan_windows(*whole.shape, 128, overlap), multiple))
-        at, inside = np.mean(found, axis=0)[:2], np.mean(found, axis=0)[2:]
-        ratios[overlap] = at / inside
+            rows.append(at_borders_and_inside(parts - whole, plan_windows(*whole.shape, 128, overlap), multiple))
+    ratios = {}
+    for overlap, rows in found.items():
+        mean = np.mean(rows, axis=0)
+        ratios[overlap] = mean[:2] / mean[2:]
     return ratios
 
 
