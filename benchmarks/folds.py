@@ -11,14 +11,19 @@ on. What is fitted to all is for a model that is trained on all images ("calibra
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from segdiff.data.datasets import build_dataset
+from segdiff.data.datasets.base import Sample
 from segdiff.data.protocols import default_protocol, get_protocol
 from segdiff.data.writers import write_json
+from segdiff.inference.prediction import Prediction
+from segdiff.inference.predictor import Predictor
+from segdiff.inference.temperature import temper
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.table import Scoring
 from segdiff.workflows.calibrate import Calibration
@@ -28,6 +33,25 @@ from segdiff.workflows.load import load_predictor
 METRICS = ("dice", "iou", "aji", "pq", "ece", "ece_objects")
 
 
+class Recalled:
+    """A predictor that is asked once for each picture; at other temperatures and thresholds it recalls what it said."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.said: dict[bytes, Prediction] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.predictor, name)
+
+    def predict(self, array: Any, *, temperature: float, threshold: float, **settings: Any) -> Prediction:
+        key = np.asarray(array).tobytes()
+        if key not in self.said:
+            self.said[key] = self.predictor.predict(array, temperature=1.0, **settings)
+        said = self.said[key]
+        assert said.raw_probability is not None  # `evaluate` wants it kept
+        return replace(said, probability=temper(said.raw_probability, temperature), threshold=threshold)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", required=True)
@@ -35,24 +59,31 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--dataset", default="monuseg")
     parser.add_argument("--protocol", help="(default: that of the data set)")
+    parser.add_argument("--magnify", type=float, help="inference.magnify (default: the models' own)")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
     found = {fold: Calibration() for fold in args.folds}
+    predictors: dict[int, Recalled] = {}
     tables: dict[str, list[dict[str, Any]]] = {}
     for kind in ("as they are", "calibrated by the other folds"):
         tables[kind] = []
         for fold in args.folds:
             if kind == "as they are":
-                settings, watch = {"temperature": 1.0, "threshold": 0.5}, found[fold]
+                settings = {"temperature": 1.0, "threshold": 0.5}
+                predictors[fold] = Recalled(_load(args.models.format(fold=fold), args.magnify))
             else:
-                settings, watch = _fitted([found[other] for other in args.folds if other != fold]), Calibration()
+                settings = _fitted([found[other] for other in args.folds if other != fold])
+
+            def watch(sample: Sample, said: Prediction, fold: int = fold) -> None:
+                found[fold].add(said.probability, sample.mask)
+
             scores = evaluate(
-                load_predictor(args.models.format(fold=fold), device="cpu"),
+                cast(Predictor, predictors[fold]),
                 build_dataset(args.dataset, args.root, "val", fold=fold),
                 protocol,
                 scoring=Scoring(METRICS),
-                watch=lambda sample, said, watch=watch: watch.add(said.probability, sample.mask),
+                watch=watch if kind == "as they are" else None,
                 **settings,
             )
             means = "  ".join(f"{name} {scores['metrics'][name]['mean']:.4f}" for name in METRICS)
@@ -67,11 +98,19 @@ def main() -> None:
             low, high = bootstrap_interval(values) or (float("nan"), float("nan"))
             spread = float(np.std(own, ddof=1)) if len(own) > 1 else float("nan")
             print(f"{name:12} {np.mean(values):.4f} [{low:.4f}, {high:.4f}]; folds differ by {spread:.4f}")
-    calibration = _fitted(list(found.values()))
+    magnify = {"magnify": args.magnify} if args.magnify else {}
+    calibration = {**_fitted(list(found.values())), **magnify}
     print(f"fitted to all: {calibration}")
     if args.json:
         raw, calibrated = tables.values()
         write_json(args.json, {"calibration": calibration, "folds": calibrated, "as_they_are": raw})
+
+
+def _load(folder: str, magnify: float | None) -> Predictor:
+    predictor = load_predictor(folder, device="cpu")
+    if magnify is not None:
+        predictor.inference = replace(predictor.inference, magnify=magnify)
+    return predictor
 
 
 def _fitted(parts: list[Calibration]) -> dict[str, float]:
