@@ -135,30 +135,3 @@ def test_a_model_is_released_with_facts_and_scores_of_files(tmp_path):
 
 
 INFERENCE = {"window": 32, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5}
-
-
-def test_the_mean_of_models_that_began_with_one(tmp_path):
-    def model(name, begun_with="nuclei@0", **changes):
-        network = {**TINY_FAST, **changes}
-        artifact = Artifact(
-            build_segmenter(network, {}), network, {}, Normalisation(), Sampling("ddim", steps=2, chains=2), INFERENCE
-        )
-        return save_artifact(replace(artifact, training={"begun_with": begun_with, "steps": 7}), tmp_path / name)
-
-    folders = [model(name) for name in ("a", "b", "c")]
-    done = run("average_models.py", *folders, "--out", tmp_path / "mean")
-    assert done.returncode == 0, done.stderr
-    found = load_artifact(tmp_path / "mean")
-    states = [load_artifact(folder).segmenter.state_dict() for folder in folders]
-    for name, value in found.segmenter.state_dict().items():
-        expected = sum(state[name].double() for state in states) / 3
-        np.testing.assert_allclose(value, expected, rtol=0, atol=1e-6)
-    assert found.training["averaged"] == [load_artifact(folder).identity for folder in folders]
-    for others, message in (
-        (folders[:1], "two different models or more"),
-        ((folders[0], folders[0]), "two different models or more"),
-        ((folders[0], model("other", begun_with="monuseg@1")), "began with nuclei@0, other@"),
-        ((folders[0], model("larger", denoiser_channels=[16, 16, 16])), "differ in model"),
-    ):
-        done = run("average_models.py", *others, "--out", tmp_path / "none")
-        assert done.returncode == 2 and message in done.stderr and not (tmp_path / "none").exists()

@@ -35,7 +35,7 @@ from segdiff.workflows.load import predictor_of
 FILES = {CARD, CONFIG, WEIGHTS, EXPORTS, PANEL}
 SHOWN = ("dice", "iou", "aji", "pq", "ece", "ece_objects")
 # What the run itself knows.
-FROM_RUN = ("steps", "minutes", "images", "seed", "begun_with", "steps_before", "minutes_before", "averaged")
+FROM_RUN = ("steps", "minutes", "images", "seed", "begun_with", "steps_before", "minutes_before")
 
 
 def main() -> int:
