@@ -59,7 +59,6 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--dataset", default="monuseg")
     parser.add_argument("--protocol", help="(default: that of the data set)")
-    parser.add_argument("--magnify", type=float, help="inference.magnify (default: the models' own)")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
@@ -71,7 +70,7 @@ def main() -> None:
         for fold in args.folds:
             if kind == "as they are":
                 settings = {"temperature": 1.0, "threshold": 0.5}
-                predictors[fold] = Recalled(_load(args.models.format(fold=fold), args.magnify))
+                predictors[fold] = Recalled(load_predictor(args.models.format(fold=fold), device="cpu"))
             else:
                 settings = _fitted([found[other] for other in args.folds if other != fold])
 
@@ -98,19 +97,11 @@ def main() -> None:
             low, high = bootstrap_interval(values) or (float("nan"), float("nan"))
             spread = float(np.std(own, ddof=1)) if len(own) > 1 else float("nan")
             print(f"{name:12} {np.mean(values):.4f} [{low:.4f}, {high:.4f}]; folds differ by {spread:.4f}")
-    magnify = {"magnify": args.magnify} if args.magnify else {}
-    calibration = {**_fitted(list(found.values())), **magnify}
+    calibration = _fitted(list(found.values()))
     print(f"fitted to all: {calibration}")
     if args.json:
         raw, calibrated = tables.values()
         write_json(args.json, {"calibration": calibration, "folds": calibrated, "as_they_are": raw})
-
-
-def _load(folder: str, magnify: float | None) -> Predictor:
-    predictor = load_predictor(folder, device="cpu")
-    if magnify is not None:
-        predictor.inference = replace(predictor.inference, magnify=magnify)
-    return predictor
 
 
 def _fitted(parts: list[Calibration]) -> dict[str, float]:

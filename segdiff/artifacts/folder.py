@@ -29,8 +29,8 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 PANEL = "examples.png"  # a picture that the card may show
 EXPORTS = "onnx"  # a folder of files for other runtimes (`segdiff.artifacts.exports`)
 KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "looks", "training")
-INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature", "channels", "magnify")
-MAY_LACK = ("training", "looks", "grid", "temperature", "channels", "magnify")  # what older files do not have
+INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature", "channels")
+MAY_LACK = ("training", "looks", "grid", "temperature", "channels")  # what older files do not have
 SCALE_KEYS = ("mpp", "object_diameter_px")
 
 
@@ -45,7 +45,7 @@ class Artifact:
         normalisation: as trained.
         sampling: the default of prediction.
         inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold,
-            temperature, grid (height, width that pictures are resized to, or null), channels, magnify.
+            temperature, grid (height, width that pictures are resized to, or null).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
         training: what is worth telling of its training; for the model card and `segdiff models`.
         identity: name and hash of the weights and settings; empty until saved or loaded.

@@ -35,8 +35,8 @@ class InferenceSettings:
     """How an image is cut and its mask decided; an artifact carries them.
 
     Args:
-        window: side of the square windows in pixels of the model's grid before it is magnified, rounded up to what the
-            network admits; None takes the whole image as one window.
+        window: side of the square windows in pixels of the model's grid, rounded up to what the network
+            admits; None takes the whole image as one window.
         overlap: least share of a window that its neighbour covers too, 0 <= overlap < 1.
         weights: "gaussian" or "constant", of a window's pixels where windows overlap.
         threshold: a pixel is object where its probability is above it.
@@ -44,10 +44,8 @@ class InferenceSettings:
             Cityscapes models see their crops; None: pictures keep their size, or follow the scale.
         temperature: log-odds of the probability are divided by it (`segdiff.inference.temperature`).
         channels: what the mask channels of the model are (`segdiff.data.targets`): the mask, or mask and core.
-        magnify: a model may do better on pictures that are shown somewhat larger than its training's were, 1 as they
-            were: the model's grid, and with it the windows, are so much finer (`benchmarks/folds.py` compares).
     Raises:
-        ConfigError: a value outside those, or both grid and magnify.
+        ConfigError: a value outside those.
     """
 
     window: int | None = 256
@@ -57,13 +55,8 @@ class InferenceSettings:
     grid: tuple[int, int] | None = None
     temperature: float = 1.0
     channels: tuple[str, ...] = ("mask",)
-    magnify: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.25 <= self.magnify <= 4:
-            raise ConfigError(f"inference.magnify={self.magnify}: 0.25 to 4 is possible")
-        if self.grid is not None and self.magnify != 1:
-            raise ConfigError("inference.magnify is for pictures that keep their size: make inference.grid larger")
         if self.grid is not None:
             object.__setattr__(self, "grid", check_grid(self.grid))
         weights_named(self.weights)
@@ -211,16 +204,14 @@ class Predictor:
         window, overlap = windows or (self.inference.window, self.inference.overlap)
 
         source = Source(array, self.segmenter.image_channels)
-        factor = self.scale_factor(mpp, scale, diameter)
-        grids = self._grids(source, factor, grid)
+        grids = self._grids(source, self.scale_factor(mpp, scale, diameter), grid)
         view = source if grids.same else source.resized(grids)
         multiple = self.segmenter.size_multiple
         whole = (round_up(view.height, multiple), round_up(view.width, multiple))
         if window is None:
             padded = whole
         else:
-            magnify = 1.0 if grids.fixed else self.inference.magnify
-            window = round_up(round(window * magnify), multiple)
+            window = round_up(window, multiple)
             padded = (min(window, whole[0]), min(window, whole[1]))
         plan = plan_windows(view.height, view.width, window, overlap)
         picture = Picture(
@@ -254,7 +245,7 @@ class Predictor:
         raw = np.array(probability) if keep_raw else None
         probability = _tempered(probability, temperature)
         # Of what lies on disk nothing is counted: it may not fit memory.
-        remarks = self._remarks(source, probability > threshold, core, factor) if allocate is None else ()
+        remarks = self._remarks(source, probability > threshold, core, grids.factor) if allocate is None else ()
         return Prediction(
             probability=probability,
             uncertainty=spread,
@@ -280,7 +271,7 @@ class Predictor:
     def _grids(self, source: Source, factor: float, grid: tuple[int, int] | None) -> Grids:
         grid = self.inference.grid if grid is None else check_grid(grid)
         if grid is None:
-            return Grids.at_scale(source.height, source.width, factor * self.inference.magnify)
+            return Grids.at_scale(source.height, source.width, factor)
         # As published: without averaging, and without a look at the picture's proportions.
         return Grids((source.height, source.width), grid, fixed=True)
 

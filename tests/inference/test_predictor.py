@@ -204,24 +204,6 @@ def test_scale_changes_what_the_network_sees():
     assert sizes == [(64, 80)]  # 60 x 80 on the model's grid, padded to multiples of 8
 
 
-def test_a_model_that_magnifies_sees_pictures_larger_and_as_much_of_them_in_a_window():
-    image = smooth(60, 80)
-    plain, magnifies = (make_predictor(noisy, scale={"mpp": 0.5}, window=32, magnify=m) for m in (1.0, 1.5))
-    expected = plain.predict(image, scale=1.5, windows=(48, 0.25)).probability
-    assert np.array_equal(magnifies.predict(image).probability, expected)
-    assert np.array_equal(magnifies.predict(image, mpp=0.5).probability, expected)
-    again = plain.predict(image, scale=0.75, windows=(48, 0.25)).probability
-    assert np.array_equal(magnifies.predict(image, mpp=0.25).probability, again)
-
-
-@pytest.mark.parametrize("wrong", [{"magnify": 0.0}, {"magnify": 5}, {"magnify": float("nan")}])
-def test_magnifications_that_cannot_be(wrong):
-    with pytest.raises(ConfigError, match="inference.magnify"):
-        InferenceSettings(**wrong)
-    with pytest.raises(ConfigError, match="make inference.grid larger"):
-        InferenceSettings(grid=(32, 32), magnify=2.0)
-
-
 def test_mpp_is_the_ratio_to_that_of_the_model():
     predictor = make_predictor(scale={"mpp": 0.5, "object_diameter_px": None})
     image = smooth(60, 80)
