@@ -2,6 +2,7 @@
 
     python benchmarks/folds.py --root DIR --models 'runs/monuseg_f{fold}/model' [--dataset monuseg] --json FILE
 
+Several patterns: their ensemble, of one model each.
 All folds of MoNuSeg together are its 30 training images. The mean over them and its interval say how the recipe does;
 the folds' own means, how that varies with what it is trained on. First as the models are; then each fold at a
 temperature and a threshold fitted to what the other models say of the other folds, never to images that it is scored
@@ -55,7 +56,7 @@ class Recalled:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", required=True)
-    parser.add_argument("--models", required=True, help="with {fold}")
+    parser.add_argument("--models", required=True, nargs="+", help="with {fold}")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--dataset", default="monuseg")
     parser.add_argument("--protocol", help="(default: that of the data set)")
@@ -70,7 +71,9 @@ def main() -> None:
         for fold in args.folds:
             if kind == "as they are":
                 settings = {"temperature": 1.0, "threshold": 0.5}
-                predictors[fold] = Recalled(load_predictor(args.models.format(fold=fold), device="cpu"))
+                predictors[fold] = Recalled(
+                    load_predictor([one.format(fold=fold) for one in args.models], device="cpu")
+                )
             else:
                 settings = _fitted([found[other] for other in args.folds if other != fold])
 

@@ -16,6 +16,7 @@ from fakes import TINY_FAST
 from PIL import Image
 
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
+from segdiff.artifacts.members import load_ensemble
 from segdiff.data.datasets import build_dataset
 from segdiff.data.images import read_image
 from segdiff.diffusion.sampling import Sampling
@@ -132,6 +133,31 @@ def test_a_model_is_released_with_facts_and_scores_of_files(tmp_path):
     done = run("release_model.py", *argv, "--out", tmp_path / "nuclei")
     assert done.returncode == 2 and "do not say what cats is of" in done.stderr
     assert (tmp_path / "nuclei" / "README.md").read_text() == card
+
+
+def test_several_models_are_released_as_an_ensemble(tmp_path):
+    for name in ("a", "b"):
+        made = Artifact(
+            build_segmenter(TINY_FAST, {}), TINY_FAST, {}, Normalisation(), Sampling("ddim", steps=2), INFERENCE
+        )
+        save_artifact(replace(made, training={"steps": 7}), tmp_path / name / "model")
+    facts = {"name": "pair", "license": "cc0-1.0", "members": {"fine": {"summary": "Finer than the other."}}}
+    (tmp_path / "facts.yaml").write_text(yaml.safe_dump(facts))
+    (tmp_path / "folds.json").write_text(json.dumps({"calibration": {"temperature": 1.5, "threshold": 0.4}}))
+    argv = ["--facts", tmp_path / "facts.yaml", "--calibration", tmp_path / "folds.json", "--out", tmp_path / "pair"]
+    save_artifact(made, tmp_path / "pair")  # a single model was there
+    named = [f"fine={tmp_path / 'a/model'}", f"coarse={tmp_path / 'b/model'}"]
+    done = run("release_model.py", "--model", *named, *argv)
+    assert done.returncode == 0, done.stderr
+    found = load_ensemble(tmp_path / "pair")
+    assert list(found.members) == ["fine", "coarse"] and "members" not in found.training
+    for member in found.members.values():
+        assert member.inference["temperature"] == 1.5 and member.inference["threshold"] == 0.4
+        assert member.training["steps"] == 7 and member.training["license"] == "cc0-1.0"
+    assert found.members["fine"].training["summary"] == "Finer than the other."
+    assert not (tmp_path / "pair" / "model.safetensors").exists()
+    done = run("release_model.py", "--model", named[0], tmp_path / "b/model", *argv)
+    assert done.returncode == 2 and "NAME=FOLDER" in done.stderr
 
 
 INFERENCE = {"window": 32, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5}

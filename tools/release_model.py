@@ -1,11 +1,16 @@
-"""Makes the folder of a model that has a name: weights of a run, facts, scores, card.
+"""Makes the folder of a model that has a name: weights of a run, or of several, facts, scores, card.
 
     python tools/release_model.py --model runs/nuclei/model --facts tools/cards/nuclei.yaml \\
         --scores benchmarks/results/nuclei_*.json --out segdiff/weights/nuclei
+    python tools/release_model.py --model fine=runs/monuseg_fine/model coarse=runs/monuseg_coarse/model \\
+        --facts tools/cards/monuseg.yaml --scores benchmarks/results/monuseg_folds.json --out models/monuseg
 
 Facts are a YAML file: what `segdiff.artifacts.card.model_card` takes, less the scores; and "scored", a mapping from the
 names of score files (without .json) to "of", what they are scores of, and "command", what made them. A file that holds
 several of `segdiff evaluate --json` under "folds" counts as one over all their images. No figure is typed in.
+
+Several make an ensemble; what is to be said of each of them alone, the facts have under "members", by name. Views and
+calibration are then those of every member.
 
 With --panel ROOT (a folder of images and masks that may be shown to everybody) the card has a picture of what the model
 says of the images that the facts name under "panel": {"names": [...], "split": ..., "text": ...}.
@@ -24,23 +29,29 @@ from typing import Any
 import yaml
 
 from segdiff.artifacts.folder import CARD, CONFIG, EXPORTS, PANEL, WEIGHTS, Artifact, load_artifact, save_artifact
+from segdiff.artifacts.members import EnsembleArtifact, save_ensemble
 from segdiff.artifacts.whole import whole_folder
 from segdiff.cli.main import guarded
 from segdiff.data.datasets import build_dataset
 from segdiff.errors import ConfigError
+from segdiff.inference.predictor import Predictor
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.training.panels import draw_panels
-from segdiff.workflows.load import predictor_of
+from segdiff.workflows.load import load_predictor
 
 FILES = {CARD, CONFIG, WEIGHTS, EXPORTS, PANEL}
 SHOWN = ("dice", "iou", "aji", "pq", "ece", "ece_objects")
+# What is told of an ensemble and of each member.
+OF_ALL = ("license", "data")
 # What the run itself knows.
 FROM_RUN = ("steps", "minutes", "images", "seed", "begun_with", "steps_before", "minutes_before")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True, help="folder of the trained model")
+    parser.add_argument(
+        "--model", nargs="+", required=True, metavar="[NAME=]FOLDER", help="trained; several: with names"
+    )
     parser.add_argument("--facts", type=Path, required=True, help="YAML file of facts")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of scores")
     parser.add_argument("--calibration", type=Path, help="JSON file of benchmarks/folds.py")
@@ -51,30 +62,56 @@ def main() -> int:
     facts = yaml.safe_load(args.facts.read_text(encoding="utf-8"))
     about = facts.pop("scored", {})
     panel = facts.pop("panel", None)
+    of_members = facts.pop("members", {})
+    folders = dict(_named(one) for one in args.model)
+    if len(folders) < len(args.model) or (len(folders) > 1) is ("" in folders):
+        raise ConfigError("--model: one folder, or several as NAME=FOLDER, each with a name of its own")
     if args.panel is not None and not (panel or {}).get("names"):
         raise ConfigError(f"--panel: {args.facts} names no picture (panel: names)")
-    artifact = load_artifact(args.model)
-    own = {name: artifact.training[name] for name in FROM_RUN if name in artifact.training}
-    scores = [_score(path, about) for path in args.scores]
-    if args.views is not None:
-        artifact.sampling = replace(artifact.sampling, views=args.views)
+    fitted = {}
     if args.calibration is not None:
         fitted = json.loads(args.calibration.read_text(encoding="utf-8"))["calibration"]
-        artifact.inference = {**artifact.inference, **fitted}
     if args.panel is not None:
         facts["pictures"] = [{"file": PANEL, "text": panel["text"]}]
-    if args.out.is_dir() and (others := sorted({path.name for path in args.out.iterdir()} - FILES)):
+    facts["scores"] = [_score(path, about) for path in args.scores]
+    made = {name: _ready(folder, args.views, fitted) for name, folder in folders.items()}
+    known = FILES | set(folders)
+    if args.out.is_dir() and (others := sorted({path.name for path in args.out.iterdir()} - known)):
         raise ConfigError(f"{args.out} holds {others[0]}, which is not of a model: choose another folder")
     with whole_folder(args.out.resolve()) as new:
-        save_artifact(replace(artifact, training={**facts, **own, "scores": scores}), new)
+        if "" in made:
+            save_artifact(_telling(made[""], facts), new)
+        else:
+            about_all = {key: facts[key] for key in OF_ALL if key in facts}
+            members = {name: _telling(one, {**about_all, **of_members.get(name, {})}) for name, one in made.items()}
+            save_ensemble(EnsembleArtifact(members, facts), new)
         if args.panel is not None:
-            _draw(load_artifact(new), args.panel, panel, new / PANEL)
+            _draw(load_predictor(new, device="cpu"), args.panel, panel, new / PANEL)
     print((args.out / "README.md").read_text(encoding="utf-8"))
     return 0
 
 
-def _draw(artifact: Artifact, root: Path, panel: Mapping[str, Any], path: Path) -> None:
-    predictor, dataset = predictor_of(artifact, device="cpu"), build_dataset("folder", root, panel["split"])
+def _named(argument: str) -> tuple[str, Path]:
+    name, _, folder = argument.partition("=")
+    return ("", Path(argument)) if not folder or Path(argument).exists() else (name, Path(folder))
+
+
+def _ready(folder: Path, views: int | None, fitted: Mapping[str, float]) -> Artifact:
+    """The trained model with the settings that it is to have."""
+    artifact = load_artifact(folder)
+    if views is not None:
+        artifact.sampling = replace(artifact.sampling, views=views)
+    return replace(artifact, inference={**artifact.inference, **fitted})
+
+
+def _telling(artifact: Artifact, facts: Mapping[str, Any]) -> Artifact:
+    """The model with these facts, and with what its run knows, for its card."""
+    own = {name: artifact.training[name] for name in FROM_RUN if name in artifact.training}
+    return replace(artifact, training={**facts, **own})
+
+
+def _draw(predictor: Predictor, root: Path, panel: Mapping[str, Any], path: Path) -> None:
+    dataset = build_dataset("folder", root, panel["split"])
     if missing := [name for name in panel["names"] if name not in dataset.names]:
         raise ConfigError(f"{root} has no image {missing[0]} in its split {panel['split']}")
     samples = [dataset[dataset.names.index(name)] for name in panel["names"]]

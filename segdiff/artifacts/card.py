@@ -9,7 +9,7 @@ from typing import Any
 PLACED = ("name", "license", "summary", "scores", "recipe", "limits", "pictures")
 
 
-def model_card(facts: Mapping[str, Any], scale: Mapping[str, Any] | None = None) -> str:
+def model_card(facts: Mapping[str, Any], scale: Mapping[str, Any] | None = None, members: Sequence[str] = ()) -> str:
     """The text of the card.
 
     Args:
@@ -18,6 +18,7 @@ def model_card(facts: Mapping[str, Any], scale: Mapping[str, Any] | None = None)
             [low, high]}, "command"}; "recipe", a list of commands; "limits", a list of sentences; "pictures", a list of
             {"file", "text"}. Any other is told as it is.
         scale: micrometres per pixel and object diameter that the model was trained at.
+        members: of an ensemble: the folders of its models, which have cards of their own.
     """
     name = facts.get("name")
     lines = ["---", "library_name: segdiff", "pipeline_tag: image-segmentation"]
@@ -32,7 +33,15 @@ def model_card(facts: Mapping[str, Any], scale: Mapping[str, Any] | None = None)
     told = {key: value for key, value in facts.items() if key not in PLACED and value is not None}
     told |= {key: value for key, value in (scale or {}).items() if value is not None}
     lines += [f"- {key.replace('_', ' ')}: {_said(value)}" for key, value in told.items()]
-    lines += ["", "Settings of the network, its diffusion, normalisation and sampling: `config.yaml`.", ""]
+    if members:
+        linked = ", ".join(f"[{member}]({member}/README.md)" for member in members)
+        lines += [
+            "",
+            f"An ensemble: the mean of what its members say. Each is a model with a card of its own: {linked}.",
+            "",
+        ]
+    else:
+        lines += ["", "Settings of the network, its diffusion, normalisation and sampling: `config.yaml`.", ""]
     if facts.get("scores"):
         lines += ["## Scores", "", *_table(facts["scores"]), ""]
     if facts.get("recipe"):

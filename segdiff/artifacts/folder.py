@@ -98,15 +98,8 @@ def load_artifact(folder: str | Path) -> Artifact:
         ArtifactError: another format version, a key or kind that is not known, or tensors that do not fit.
     """
     folder = Path(folder)
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            inside = folder / "model"  # of a run
-            hint = f"; did you mean {inside}?" if (inside / WEIGHTS).is_file() else ""
-            raise MissingError(f"{folder} is not a model folder: {name} is not there{hint}")
-    try:
-        config = yaml.load((folder / CONFIG).read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise ArtifactError(f"{folder / CONFIG}: not plain YAML ({str(error).splitlines()[0]})") from error
+    _check_there(folder, CONFIG, WEIGHTS)
+    config = read_config(folder)
     _check(config, folder / CONFIG)
     try:
         segmenter = build_segmenter(config["model"], config["diffusion"])
@@ -135,20 +128,55 @@ def load_artifact(folder: str | Path) -> Artifact:
     )
 
 
-def _config(artifact: Artifact) -> dict[str, Any]:
-    plain = {name: _plain(getattr(artifact, name)) for name in KEYS if name not in ("format_version",)}
-    plain["normalisation"] = _plain(asdict(artifact.normalisation))
-    plain["sampling"] = _plain(asdict(artifact.sampling))
-    return {"format_version": FORMAT_VERSION, **plain}
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """What the `config.yaml` of a model folder says, of a network or of an ensemble; not yet checked further.
+
+    Raises:
+        MissingError: there is none. ArtifactError: it is not plain YAML, or not of segdiff.
+    """
+    path = Path(folder) / CONFIG
+    _check_there(Path(folder), CONFIG)
+    try:
+        config = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ArtifactError(f"{path}: not plain YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(config, dict) or "format_version" not in config:
+        raise ArtifactError(f"{path}: not a segdiff model (no format_version)")
+    return config
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Mappings, lists, text and numbers only: what `yaml.safe_dump` writes and `safe_load` reads."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return value.item() if isinstance(value, torch.Tensor) else value
+
+
+def check_version(config: Mapping[str, Any], path: Path) -> None:
+    """Raises ArtifactError unless the file at `path` is of a format that this segdiff reads."""
+    version = config["format_version"]
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ArtifactError(f"{path}: format_version={version} never was; this segdiff writes {FORMAT_VERSION}")
+    if version > FORMAT_VERSION:
+        raise ArtifactError(f"{path}: format version {version}; this segdiff reads {FORMAT_VERSION}: update segdiff")
+
+
+def _check_there(folder: Path, *names: str) -> None:
+    """That a model's files are there; where not, which folders in it have them: of a run, or of an ensemble."""
+    for name in names:
+        if not (folder / name).is_file():
+            inside = sorted(path.parent for path in folder.glob(f"*/{WEIGHTS}"))
+            hint = f"; did you mean {' or '.join(map(str, inside))}?" if 0 < len(inside) < 5 else ""
+            raise MissingError(f"{folder} is not a model folder: {name} is not there{hint}")
+
+
+def _config(artifact: Artifact) -> dict[str, Any]:
+    content = {name: plain(getattr(artifact, name)) for name in KEYS if name not in ("format_version",)}
+    content["normalisation"] = plain(asdict(artifact.normalisation))
+    content["sampling"] = plain(asdict(artifact.sampling))
+    return {"format_version": FORMAT_VERSION, **content}
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -160,17 +188,11 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _check(config: Any, path: Path) -> None:
-    if not isinstance(config, dict) or "format_version" not in config:
-        raise ArtifactError(f"{path}: not a segdiff model (no format_version)")
+def _check(config: Mapping[str, Any], path: Path) -> None:
     for group in ("model", "diffusion"):
         if not isinstance(config.get(group), dict):
             raise ArtifactError(f"{path}: {group} is not a mapping")
-    version = config["format_version"]
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ArtifactError(f"{path}: format_version={version} never was; this segdiff writes {FORMAT_VERSION}")
-    if version > FORMAT_VERSION:
-        raise ArtifactError(f"{path}: format version {version}; this segdiff reads {FORMAT_VERSION}: update segdiff")
+    check_version(config, path)
     _check_keys(config, KEYS, "", path)
     for group, known in (("inference", INFERENCE_KEYS), ("scale", SCALE_KEYS)):
         _check_keys(config[group], known, f"{group}.", path)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import TypeVar
 
 from segdiff.artifacts.folder import CARD, CONFIG, PANEL, WEIGHTS, Artifact, load_artifact, save_artifact
+from segdiff.artifacts.members import EnsembleArtifact, is_ensemble, load_ensemble
 from segdiff.artifacts.names import SHIPPED, known_names, shipped_folder
 from segdiff.errors import ArtifactError, MissingError
 
-FILES = [WEIGHTS, CONFIG, CARD, PANEL]  # all that is ever fetched: nothing else of a repository is looked at
+# All that is ever fetched: nothing else of a repository is looked at. In folders: the members of an ensemble.
+FILES = [pattern for name in (WEIGHTS, CONFIG, CARD, PANEL) for pattern in (name, f"*/{name}")]
 LOG = logging.getLogger("segdiff")
 SHIPPED_NAMES = f"models that come with segdiff: {known_names()} (segdiff models)"
 NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial", re.IGNORECASE)
+Loaded = TypeVar("Loaded", Artifact, EnsembleArtifact, Artifact | EnsembleArtifact)
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -28,10 +32,21 @@ def from_pretrained(name: str | Path, revision: str | None = None) -> Artifact:
             hub's own cache. With `HF_HUB_OFFLINE=1` in the environment only the cache is asked.
         revision: branch, tag or commit of the repository.
     Raises:
-        MissingError: there is neither such a folder nor such a repository, or it cannot be reached.
+        MissingError: there is neither such a folder nor such a repository, or it cannot be reached; or it is an
+            ensemble, whose members have folders of their own.
         ArtifactError: it is there and is refused, see `load_artifact`.
     """
-    artifact = load_artifact(locate(name, revision))
+    return _telling(load_artifact(locate(name, revision)))
+
+
+def any_from_pretrained(name: str | Path, revision: str | None = None) -> Artifact | EnsembleArtifact:
+    """As `from_pretrained`, of one model or of an ensemble in a folder (`segdiff.artifacts.members`)."""
+    folder = locate(name, revision)
+    return _telling(load_ensemble(folder) if is_ensemble(folder) else load_artifact(folder))
+
+
+def _telling(artifact: Loaded) -> Loaded:
+    """The artifact, of which a licence that does not let everybody use it for everything was told."""
     licence = str(artifact.training.get("license") or "")
     if NON_COMMERCIAL.search(licence):
         LOG.warning("%s is under the licence %s: not for commercial use", artifact.identity.partition("@")[0], licence)
@@ -62,7 +77,7 @@ def push_to_hub(folder: str | Path, repository: str, *, private: bool = False, t
 
     if not REPOSITORY.fullmatch(repository):
         raise ArtifactError(f"repository {repository!r}: it is written owner/name")
-    load_artifact(folder)
+    load_ensemble(folder) if is_ensemble(folder) else load_artifact(folder)
     api = HfApi(token=token)
     try:
         api.create_repo(repository, private=private, exist_ok=True)

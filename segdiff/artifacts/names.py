@@ -54,9 +54,8 @@ class Shipped:
             raise ArtifactError(f"{self.folder} is damaged: its config.yaml tells nothing of a training") from error
 
     def megabytes(self) -> float:
-        """Of its weights; 0 where it is not here."""
-        file = self.folder / "model.safetensors"
-        return file.stat().st_size / 1e6 if file.is_file() else 0.0
+        """Of its weights, or of all its members'; 0 where it is not here."""
+        return sum(file.stat().st_size for file in self.folder.rglob("model.safetensors")) / 1e6
 
 
 SHIPPED = (

@@ -27,11 +27,12 @@ class Ensemble(Predictor):
     Args:
         members: two or more, of the same image and mask channels. Scale and windows are each member's own; a threshold
             that is not given is the mean of theirs.
+        identity: of an ensemble that has a name; else it is the members'.
     Raises:
         ConfigError: fewer than two, or members that do not go together.
     """
 
-    def __init__(self, members: Sequence[Predictor]) -> None:
+    def __init__(self, members: Sequence[Predictor], identity: str | None = None) -> None:
         if len(members) < 2:
             raise ConfigError("an ensemble needs two models or more")
         first = members[0]
@@ -54,7 +55,7 @@ class Ensemble(Predictor):
         scaled = all(m.scale.get("mpp") is not None and m.inference.grid is None for m in members)
         self.scale = {"mpp": first.scale.get("mpp") if scaled else None}
         self.looks = first.looks
-        self.identity = " + ".join(member.identity for member in members)
+        self.identity = identity or " + ".join(member.identity for member in members)
 
     @property
     def known_mpp(self) -> float | None:

@@ -11,7 +11,8 @@ import torch
 
 from segdiff.artifacts.exports import find_onnx, has_onnx
 from segdiff.artifacts.folder import Artifact
-from segdiff.artifacts.hub import from_pretrained
+from segdiff.artifacts.hub import any_from_pretrained
+from segdiff.artifacts.members import EnsembleArtifact
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.ensemble import Ensemble
@@ -34,7 +35,8 @@ def load_predictor(
 
     Args:
         name: the model's folder, or "owner/name" on the Hugging Face hub (`segdiff.artifacts.hub`); several make an
-            ensemble (`segdiff.inference.ensemble`).
+            ensemble (`segdiff.inference.ensemble`), and a folder may hold one (`segdiff.artifacts.members`), which
+            then counts as one of the several.
         device: "auto" (cuda, mps, cpu) or a name.
         precision: "auto" (bf16 where the device computes in it), "bf16" or "float32".
         runtime: "torch", or "onnx" or "openvino", which run the files of `segdiff export` on the CPU; "auto" takes the
@@ -46,12 +48,21 @@ def load_predictor(
         ConfigError: a device or precision that this machine does not have.
     """
     names = [name] if isinstance(name, (str, Path)) else list(name)
-    artifacts = [from_pretrained(one) for one in names]
-    members = [predictor_of(artifact, device, precision, runtime, compiled) for artifact in artifacts]
-    for member in members:
-        member.sampling = change_sampling(member.sampling, **changes)
-        member.check()
-    return members[0] if len(members) == 1 else Ensemble(members)
+    loaded = [any_from_pretrained(one) for one in names]
+
+    def ready(artifact: Artifact) -> Predictor:
+        predictor = predictor_of(artifact, device, precision, runtime, compiled)
+        predictor.sampling = change_sampling(predictor.sampling, **changes)
+        predictor.check()
+        return predictor
+
+    models = [
+        Ensemble([ready(member) for member in one.members.values()], one.identity)
+        if isinstance(one, EnsembleArtifact)
+        else ready(one)
+        for one in loaded
+    ]
+    return models[0] if len(models) == 1 else Ensemble(models)
 
 
 def predictor_of(

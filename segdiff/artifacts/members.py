@@ -1,0 +1,117 @@
+"""Several models as one folder: an ensemble with a name. Its members are folders in it, each a model of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segdiff.artifacts.card import model_card
+from segdiff.artifacts.folder import (
+    CARD,
+    CONFIG,
+    FORMAT_VERSION,
+    PANEL,
+    WEIGHTS,
+    Artifact,
+    check_version,
+    load_artifact,
+    plain,
+    read_config,
+    save_artifact,
+)
+from segdiff.artifacts.whole import whole_folder
+from segdiff.errors import ArtifactError, ConfigError
+
+KEYS = ("format_version", "members", "training")
+NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # of a folder right inside: no path leads elsewhere
+
+
+@dataclass
+class EnsembleArtifact:
+    """Models that predict together (`segdiff.inference.ensemble.Ensemble`).
+
+    Args:
+        members: by the names of their folders, in order; two or more.
+        training: what is worth telling of all of them, as `Artifact.training`.
+        identity: name and hash of the members; empty until loaded.
+        path: of the folder that it was loaded from.
+    """
+
+    members: Mapping[str, Artifact]
+    training: Mapping[str, Any] = field(default_factory=dict)
+    identity: str = ""
+    path: Path | None = None
+
+
+def is_ensemble(folder: str | Path) -> bool:
+    """Whether a model folder is one of an ensemble. Errors as `read_config`."""
+    return "members" in read_config(folder)
+
+
+def save_ensemble(ensemble: EnsembleArtifact, folder: str | Path) -> Path:
+    """Write the folder; an older ensemble there is replaced only when the new one is whole.
+
+    Raises:
+        ConfigError: fewer than two members, or a name that is not one of a folder.
+        ArtifactError: the folder exists and holds something else.
+        OutputError: it cannot be written.
+    """
+    folder, names = Path(folder), list(ensemble.members)
+    if said := _wrong_names(names):
+        raise ConfigError(f"members: {said}")
+    if folder.exists() and not _ours(folder):
+        raise ArtifactError(f"{folder} exists and holds other things than an ensemble: choose another name")
+    with whole_folder(folder) as new:
+        for name, artifact in ensemble.members.items():
+            save_artifact(artifact, new / name)
+        content = {"format_version": FORMAT_VERSION, "members": names, "training": plain(ensemble.training)}
+        (new / CONFIG).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        (new / CARD).write_text(model_card(ensemble.training, members=names), encoding="utf-8")
+    return folder
+
+
+def load_ensemble(folder: str | Path) -> EnsembleArtifact:
+    """Read an ensemble's folder with all its members.
+
+    Raises:
+        MissingError: a file of it or of a member is not there.
+        ArtifactError: it is of a newer format, names no two folders right inside it, or a member is refused.
+    """
+    folder = Path(folder)
+    config, path = read_config(folder), folder / CONFIG
+    check_version(config, path)
+    for key in config:
+        if key not in KEYS:
+            raise ArtifactError(f"{path}: {key} is not known; known in an ensemble: {', '.join(KEYS)}")
+    if said := _wrong_names(config.get("members")):
+        raise ArtifactError(f"{path}: members: {said}")
+    training = config.get("training") or {}
+    if not isinstance(training, dict):
+        raise ArtifactError(f"{path}: training is not a mapping")
+    members = {name: load_artifact(folder / name) for name in config["members"]}
+    digest = hashlib.sha256(" ".join(artifact.identity for artifact in members.values()).encode()).hexdigest()
+    return EnsembleArtifact(members, training, f"{folder.resolve().name}@{digest[:12]}", folder)
+
+
+def _wrong_names(names: Any) -> str:
+    """What is wrong with the names of members; empty if nothing is."""
+    if not isinstance(names, list) or len(names) < 2:
+        return "two or more folders of models are needed"
+    if wrong := [name for name in names if not isinstance(name, str) or not NAME.fullmatch(name)]:
+        return f"{wrong[0]!r} is not the name of a folder (letters, digits, _, - and dots)"
+    twice = {name for name in names if names.count(name) > 1}
+    return f"{sorted(twice)[0]} is there twice" if twice else ""
+
+
+def _ours(folder: Path) -> bool:
+    """Whether nothing is lost if an ensemble takes its place."""
+    if not folder.is_dir():
+        return False
+    inside = [path for path in folder.iterdir() if path.name not in (CONFIG, CARD, PANEL)]
+    return all((path / CONFIG).is_file() and (path / WEIGHTS).is_file() for path in inside)

@@ -1,0 +1,134 @@
+"""An ensemble in a folder, by one name."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from fakes import picture
+from test_folder import make
+
+from segdiff.artifacts import names
+from segdiff.artifacts.folder import load_artifact, save_artifact
+from segdiff.artifacts.hub import from_pretrained
+from segdiff.artifacts.members import EnsembleArtifact, is_ensemble, load_ensemble, save_ensemble
+from segdiff.cli.main import main
+from segdiff.errors import ArtifactError, ConfigError, MissingError
+from segdiff.workflows.load import load_predictor
+
+NON_COMMERCIAL = {"name": "pair", "license": "cc-by-nc-sa-4.0", "scores": [], "limits": ["It fails on cats."]}
+
+
+@pytest.fixture
+def pair(tmp_path):
+    members = {"fine": make(), "coarse": make(seed=1)}
+    return save_ensemble(EnsembleArtifact(members, NON_COMMERCIAL), tmp_path / "pair")
+
+
+def test_it_predicts_as_its_members_given_one_by_one(pair):
+    image = picture()
+    one = load_predictor(pair, device="cpu", views=2)
+    several = load_predictor([pair / "fine", pair / "coarse"], device="cpu", views=2)
+    got, wanted = one.predict(image), several.predict(image)
+    np.testing.assert_array_equal(got.probability, wanted.probability)
+    np.testing.assert_array_equal(got.uncertainty, wanted.uncertainty)
+    assert [member.sampling.views for member in one.members] == [2, 2]
+    assert got.model == load_ensemble(pair).identity and got.model.startswith("pair@")
+    assert [member["model"].partition("@")[0] for member in one.describe()["members"]] == ["fine", "coarse"]
+
+
+def test_among_several_it_counts_as_one(pair, tmp_path):
+    third, image = save_artifact(make(seed=2), tmp_path / "third"), picture()
+    both = load_predictor([pair, third], device="cpu").predict(image)
+    alone = [load_predictor(model, device="cpu").predict(image).probability for model in (pair, third)]
+    np.testing.assert_allclose(both.probability, np.mean(alone, axis=0), atol=1e-6)
+
+
+def test_identity_follows_the_members(pair, tmp_path):
+    first = load_ensemble(pair).identity
+    told = EnsembleArtifact({"fine": make(), "coarse": make(seed=1)}, {"data": "slides"})
+    assert load_ensemble(save_ensemble(told, tmp_path / "a" / "pair")).identity == first
+    other = EnsembleArtifact({"fine": make(), "coarse": make(seed=2)})
+    assert load_ensemble(save_ensemble(other, pair)).identity != first  # it took the place of the other
+
+
+def test_its_card_leads_to_those_of_its_members(pair):
+    card = (pair / "README.md").read_text()
+    assert "license: cc-by-nc-sa-4.0" in card and "It fails on cats." in card
+    assert "[fine](fine/README.md), [coarse](coarse/README.md)" in card and (pair / "fine" / "README.md").is_file()
+
+
+def test_its_licence_is_told_once(pair, caplog):
+    with caplog.at_level(logging.WARNING):
+        load_predictor(pair, device="cpu")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("pair is under the licence cc-by-nc-sa-4.0")
+
+
+def test_it_may_be_one_of_ours(pair, monkeypatch, capsys):
+    monkeypatch.setattr(names, "CHECKOUT", pair.parent)
+    monkeypatch.setattr(names, "SHIPPED", (names.Shipped("pair", False, "two"),))
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    size = sum((pair / name / "model.safetensors").stat().st_size for name in ("fine", "coarse")) / 1e6
+    assert "cc-by-nc-sa-4.0" in said and f"{size:.1f} MB" in said
+
+
+def test_what_needs_one_network_names_the_members(pair):
+    for wants_one in (load_artifact, from_pretrained):
+        with pytest.raises(MissingError, match=r"did you mean .*pair/coarse or .*pair/fine\?"):
+            wants_one(pair)
+    assert is_ensemble(pair) and not is_ensemble(pair / "fine")
+
+
+def rewrite(pair, **changes):
+    config = yaml.safe_load((pair / "config.yaml").read_text())
+    (pair / "config.yaml").write_text(yaml.safe_dump({**config, **changes}))
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"members": ["fine"]}, "two or more"),
+        ({"members": "fine"}, "two or more"),
+        ({"members": ["fine", "fine"]}, "fine is there twice"),
+        ({"members": ["fine", "../third"]}, "'../third' is not the name of a folder"),
+        ({"members": ["fine", ".."]}, "'..' is not the name of a folder"),
+        ({"members": ["fine", 3]}, "3 is not the name of a folder"),
+        ({"format_version": 99}, "format version 99"),
+        ({"training": "long"}, "training is not a mapping"),
+        ({"sampling": {}}, "sampling is not known"),
+    ],
+)
+def test_damaged_folders(pair, changes, said):
+    rewrite(pair, **changes)
+    with pytest.raises(ArtifactError, match=said):
+        load_predictor(pair, device="cpu")
+
+
+def test_a_member_that_is_missing(pair):
+    rewrite(pair, members=["fine", "coarse", "third"])
+    with pytest.raises(MissingError, match="third is not a model folder"):
+        load_predictor(pair, device="cpu")
+
+
+def test_an_ensemble_of_ensembles_is_no_folder(pair):
+    save_ensemble(EnsembleArtifact({"a": make(), "b": make(seed=1)}), pair / "inner")
+    rewrite(pair, members=["fine", "inner"])
+    with pytest.raises(MissingError, match="inner is not a model folder"):
+        load_predictor(pair, device="cpu")
+
+
+def test_what_cannot_be_saved_leaves_what_was_there(pair, tmp_path):
+    with pytest.raises(ConfigError, match="two or more"):
+        save_ensemble(EnsembleArtifact({"fine": make()}), pair)
+    with pytest.raises(ConfigError, match="'a/b' is not the name"):
+        save_ensemble(EnsembleArtifact({"a/b": make(), "c": make()}), pair)
+    assert load_ensemble(pair).training == NON_COMMERCIAL
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    two = replace(load_ensemble(pair), training={})
+    with pytest.raises(ArtifactError, match="holds other things"):
+        save_ensemble(two, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
