@@ -1,8 +1,9 @@
 """Methods against each other over the folds of a data set: accuracy, calibration and doubt, with paired intervals.
 
-    python tools/train.py -m experiment=fast_monuseg dataset.root=DIR trainer.calibrate=false \\
-        dataset.fold=0,1,2,3,4 model=fast,fast_direct,smp \\
-        run.dir='runs/cv/${hydra:runtime.choices.model}_f${dataset.fold}'
+    for fold in 0 1 2 3 4; do for model in fast fast_direct smp; do
+        python tools/train.py experiment=fast_monuseg dataset.root=DIR dataset.fold=$fold model=$model \\
+            run.dir=runs/cv/${model}_f$fold
+    done; done
     python benchmarks/cross_validation.py --root DIR --models 'runs/cv/{model}_f{fold}/model' --json FILE
 
 Each model is scored on the validation images of its own fold, which it never saw, under the protocol `paper` at

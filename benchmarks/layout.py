@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    config = compose(["dataset.root=unused"])
+    config = compose(["model=segdiff_small", "diffusion=published", "dataset.root=unused"])
     config["model"].pop("init")
     segmenter = build_segmenter(config["model"], config["diffusion"])
     assert isinstance(segmenter, DiffusionSegmenter)

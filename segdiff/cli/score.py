@@ -14,7 +14,7 @@ def build_parser() -> Parser:
     parser = Parser(
         prog=PROG,
         description="Score masks made by any tool: files of the same stem, object where a value is above 0\n"
-        "(numbered instances count as one foreground).",
+        "(numbered instances count as one foreground, but for aji, pq and dq).",
     )
     parser.add_argument("--pred", required=True, metavar="DIR", help="folder of masks, or one mask")
     parser.add_argument("--truth", required=True, metavar="DIR", help="folder of truth masks, or one")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from segdiff.training.checkpoint import save_checkpoint
 
-ADVICE = "try a lower optimizer.lr, optimizer.clip_norm=1 or trainer.precision=float32"
+ADVICE = "try a lower optimizer.lr, optimizer.clip_norm=0.1 or trainer.precision=float32"
 NAMED = 3  # parameters in the message
 
 
