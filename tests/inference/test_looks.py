@@ -53,6 +53,13 @@ def test_a_picture_that_uses_little_of_the_scale_is_not_even():
     assert "even" in remarks_on_picture({"coloured_lightness": 10.0, "coloured_contrast": 1.0}, pale)[0]
 
 
+def test_a_picture_of_few_objects_is_not_even():
+    image = np.full((256, 256), 7, np.uint8)
+    assert measure(image[..., None])["grey_contrast"] == 0
+    image[40:48, 60:68] = image[200:208, 90:98] = 150  # less than a hundredth
+    assert measure(image[..., None])["grey_contrast"] == 143
+
+
 def test_objects_of_another_magnification():
     trained = {"diameter_px": [12.0, 40.0]}
     assert remarks_on_objects(20.0, trained, 1.0) == [] == remarks_on_objects(20.0, {}, 1.0)

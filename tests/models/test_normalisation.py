@@ -107,6 +107,41 @@ def test_nuclear_makes_nuclei_bright_whatever_shows_them():
     assert np.isfinite(normalisation(np.full((9, 9, 3), 40, np.uint8))).all()
 
 
+def few(ground, nuclei, noise, seed=0):
+    """512 x 512 with twelve nuclei of 12 pixels, half a hundredth of it, and where they are."""
+    rng = np.random.default_rng(seed)
+    inside = np.zeros((512, 512), bool)
+    for top, left in rng.integers(0, 496, (12, 2)):
+        inside[top : top + 12, left : left + 12] = True
+    values = np.where(inside[..., None], nuclei, ground) + rng.integers(-noise, noise + 1, (512, 512, 1))
+    return values.clip(0, 255).astype(np.uint8).repeat(3, axis=2), inside
+
+
+@pytest.mark.parametrize("ground, nuclei", [(0, 120), (8, 90), (200, 60)], ids=["on black", "on a haze", "stained"])
+@pytest.mark.parametrize("noise", [0, 1])
+def test_nuclear_finds_nuclei_that_are_few(ground, nuclei, noise):
+    picture, inside = few(ground, nuclei, noise)
+    seen = Normalisation("nuclear")(picture)[..., 0]
+    assert np.median(seen[inside]) == pytest.approx(1, abs=0.1)
+    assert np.median(seen[~inside]) == pytest.approx(-1, abs=0.1)
+    assert not Normalisation("nuclear")(picture[:8, :8] * 0 + 7).any()  # an even part alone
+
+
+@pytest.mark.parametrize("colour", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.9, 0, 0.8)])
+def test_nuclear_takes_colours_on_black_for_fluorescence(colour):
+    rng = np.random.default_rng(0)
+    inside = np.zeros((64, 64), bool)
+    inside[20:40, 24:44] = True
+    grey = np.where(inside, 120, 6)[..., None] + rng.integers(-2, 3, (64, 64, 1))
+    seen = Normalisation("nuclear")((grey * np.array(colour)).clip(0, 255).astype(np.uint8))[..., 0]
+    assert seen[inside].min() > 0.8 and seen[~inside].max() < -0.8
+
+
+def test_nuclear_makes_little_of_empty_glass():
+    glass = np.array([243, 241, 244]) + np.random.default_rng(0).integers(-1, 2, (128, 128, 3))
+    assert np.abs(Normalisation("nuclear")(glass.astype(np.uint8))).max() < 0.5
+
+
 def test_haematoxylin_is_what_colour_deconvolution_says():
     from skimage.color import rgb2hed
 
