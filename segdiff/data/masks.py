@@ -44,8 +44,12 @@ def foreground(mask: np.ndarray) -> np.ndarray:
     return np.asarray(mask.any(axis=2) if mask.ndim == 3 else mask > 0, dtype=np.uint8)
 
 
-def instances(mask: np.ndarray) -> np.ndarray | None:
-    """int32 (H, W) if `read_mask` gave several different whole numbers above 0, else None (a binary mask)."""
+def instances(mask: np.ndarray, sure: bool = False) -> np.ndarray | None:
+    """int32 (H, W) if `read_mask` gave numbers of objects, else None (a binary mask).
+
+    These are several different whole numbers above 0, most of which are of one connected part: those of classes, or the
+    grey levels along smoothed edges, are of many. `sure`: whatever their parts.
+    """
     if mask.ndim == 3 or mask.dtype == np.bool_:
         return None
     if mask.dtype.kind == "f" and (np.floor(mask) != mask).any():
@@ -56,4 +60,16 @@ def instances(mask: np.ndarray) -> np.ndarray | None:
     else:
         labels = mask.astype(np.int32)
     objects = labels[labels > 0]
-    return labels if objects.size and objects.min() != objects.max() else None
+    if not objects.size or objects.min() == objects.max():
+        return None
+    return labels if sure or _mostly_of_one_part(labels) else None
+
+
+def _mostly_of_one_part(labels: np.ndarray) -> bool:
+    from skimage.measure import label
+
+    parts = label(labels, background=0, connectivity=2)
+    number = np.zeros(parts.max() + 1, labels.dtype)
+    number[parts.ravel()] = labels.ravel()  # of each part
+    counts = np.bincount(number[1:])
+    return bool(np.median(counts[counts > 0]) < 2)

@@ -187,6 +187,7 @@ def test_folders_that_are_not_there(tmp_path):
 
 
 INDEX = np.arange(24, dtype=np.uint8).reshape(4, 6) % 5  # 0 the background, 1..4
+OBJECTS = np.repeat([[1, 0, 2, 2, 0, 4], [3, 3, 0, 2, 4, 4]], 2, axis=0).astype(np.uint8)
 COLOURS = np.zeros((4, 6, 3), np.uint8)
 COLOURS[1, 1] = (0, 0, 1)
 COLOURS[2, 2] = (255, 255, 255)
@@ -241,14 +242,17 @@ def test_other_formats_hold_masks_too(tmp_path, suffix):
 
 
 def test_instances_are_told_apart_as_the_option_says(tmp_path):
-    write_pair(tmp_path / "train", "a", INDEX.astype(np.uint16) * 10000)
+    write_pair(tmp_path / "train", "a", OBJECTS.astype(np.uint16) * 10000)
     instances = read_single(tmp_path).instances
     assert instances.dtype == np.int32
-    np.testing.assert_array_equal(instances, INDEX.astype(np.int32) * 10000)
+    np.testing.assert_array_equal(instances, OBJECTS.astype(np.int32) * 10000)
     assert read_single(tmp_path, objects="none").instances is None
     write_pair(tmp_path / "train", "a", BINARY * 9)
     assert read_single(tmp_path).instances is None
     assert read_single(tmp_path, objects="instances").instances.max() == 1
+    write_pair(tmp_path / "train", "a", INDEX)  # numbers all over the picture: of classes
+    assert read_single(tmp_path).instances is None
+    np.testing.assert_array_equal(read_single(tmp_path, objects="instances").instances, INDEX)
     with pytest.raises(ConfigError, match="choose auto"):
         read_single(tmp_path, objects="some")
 
@@ -257,9 +261,9 @@ def test_float_masks(tmp_path):
     write_pair(tmp_path / "train", "a")
     path = tmp_path / "train" / "masks" / "a.tif"
     (tmp_path / "train" / "masks" / "a.png").unlink()
-    tifffile.imwrite(path, INDEX.astype(np.float32))
-    np.testing.assert_array_equal(read_single(tmp_path).instances, INDEX)
-    tifffile.imwrite(path, BINARY * np.float32(0.3) + np.float32(0.1) * (INDEX == 4))
+    tifffile.imwrite(path, OBJECTS.astype(np.float32))
+    np.testing.assert_array_equal(read_single(tmp_path).instances, OBJECTS)
+    tifffile.imwrite(path, BINARY * np.float32(0.3) + np.float32(0.1) * (OBJECTS == 4))
     assert read_single(tmp_path).instances is None
     tifffile.imwrite(path, np.full((4, 6), -1, np.float32))
     assert "negative" in one_line_error(tmp_path)

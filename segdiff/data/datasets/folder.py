@@ -41,8 +41,9 @@ class Folder(Dataset):
         val_fraction: of the images that a seeded split holds out; 0 holds out none.
         seed: of that split.
         mpp: micrometres per pixel of the images, None where unknown.
-        objects: "auto": a mask with several different values holds instances; "instances": every mask does,
-            also one with a single object; "none": values are classes or grey levels, objects not told apart.
+        objects: "auto": a mask with several different values, most of which are of one part, holds instances;
+            "instances": every mask does, also one with a single object or with objects of several parts; "none":
+            values are classes or grey levels, objects not told apart.
         lenient: go on without files that have no partner (`unmatched` has them), and find sizes that differ only when
             they are read: to look at data that cannot be trained on yet.
     Raises:
@@ -92,7 +93,7 @@ class Folder(Dataset):
         name, image_path, mask_path = self.pairs[index]
         mask = read_mask(mask_path)
         binary = foreground(mask)
-        labels = None if self.objects == "none" else instances(mask)
+        labels = None if self.objects == "none" else instances(mask, sure=self.objects == "instances")
         if labels is None and self.objects == "instances":
             labels = binary.astype(np.int32)
         return Sample(name, to_rgb(read_image(image_path)), binary[None, None], labels)
