@@ -24,7 +24,7 @@ from segdiff.data.protocols import default_protocol, get_protocol
 from segdiff.data.writers import write_json
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.predictor import Predictor
-from segdiff.inference.temperature import temper
+from segdiff.inference.temperature import temper, temper_threshold
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.table import Scoring
 from segdiff.workflows.calibrate import Calibration
@@ -50,7 +50,9 @@ class Recalled:
             self.said[key] = self.predictor.predict(array, temperature=1.0, **settings)
         said = self.said[key]
         assert said.raw_probability is not None  # `evaluate` wants it kept
-        return replace(said, probability=temper(said.raw_probability, temperature), threshold=threshold)
+        probability = temper(said.raw_probability, temperature)
+        raw = temper_threshold(threshold, 1 / temperature)
+        return replace(said, probability=probability, threshold=threshold, chain_threshold=raw)
 
 
 def main() -> None:

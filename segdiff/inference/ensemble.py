@@ -98,6 +98,7 @@ class Ensemble(Predictor):
         core: NDArray[np.float32] | None = None
         remarks: list[str] = []
         last: Prediction | None = None
+        chain_threshold = 0.0
         for number, member in enumerate(self.members):
 
             def report(done: int, total: int, number: int = number) -> None:
@@ -105,8 +106,15 @@ class Ensemble(Predictor):
                     progress(number * total + done, count * total)
 
             last = member.predict(
-                array, temperature=temperature, keep_chains=keep_chains, keep_raw=True, progress=report, **settings
+                array,
+                threshold=threshold,
+                temperature=temperature,
+                keep_chains=keep_chains,
+                keep_raw=True,
+                progress=report,
+                **settings,
             )
+            chain_threshold += last.chain_threshold / count
             assert last.raw_probability is not None
             raw = last.raw_probability
             if number == 0:
@@ -143,6 +151,7 @@ class Ensemble(Predictor):
             chains=np.concatenate(chains) if chains else None,
             core=core,
             core_chains=np.concatenate(core_chains) if core_chains else None,
+            chain_threshold=chain_threshold,
             remarks=tuple(remarks),
         )
 

@@ -59,14 +59,15 @@ def separate(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) -> NDArr
         seeds = _peaks(height, mask)
     else:
         height = core
-        seeds = ndimage.label((core > CORE) & mask)[0]
+        middles = (core > CORE) & mask
+        seeds = ndimage.label(middles)[0]
     # Parts without a core of their own are objects all the same.
     lonely = np.ones(parts.max() + 1, dtype=bool)
     lonely[parts[seeds > 0]] = False
     lonely[0] = False
     seeds = np.where(lonely[parts], parts + seeds.max(), seeds)
     labels = watershed(-height, seeds, mask=mask)
-    specks = _specks(labels)
+    specks = _specks(labels, labels if core is None else labels[middles])
     shared = np.zeros(parts.max() + 1, dtype=bool)
     shared[parts[specks[labels]]] = True
     seeds[specks[seeds]] = 0
@@ -109,13 +110,18 @@ def _diameter(parts: NDArray[np.integer]) -> float:
     return float(2 * np.sqrt(np.median(areas) / np.pi))
 
 
-def _specks(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """By number, whether an object is too small to be one. What is typical is said by the pixels: half of them belong
-    to objects that are as large or larger, so that many specks do not pass for what is usual."""
+def _specks(labels: NDArray[np.integer], sure: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """By number, whether an object is too small to be one.
+
+    What is typical is said by those that hold the numbers `sure`, if any: objects with a core, so that a fold or a pen
+    mark does not make specks of all nuclei. It is said by the pixels: half of them belong to objects that are as large
+    or larger, so that many specks do not pass for what is usual.
+    """
     areas = np.bincount(labels.ravel())
     areas[0] = 0
-    ordered = np.sort(areas)
-    typical = ordered[np.searchsorted(np.cumsum(ordered), areas.sum() / 2)]
+    judges = areas[np.unique(sure)]
+    ordered = np.sort(judges if judges.any() else areas)
+    typical = ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)]
     return (areas < LEAST_AREA * typical) & (areas > 0)
 
 

@@ -39,6 +39,7 @@ class Prediction:
         core: float32 (H, W), in [0, 1]: of the middles of objects (`segdiff.data.targets`), from models that were
             trained to find them; None from others.
         core_chains: likewise of each chain, (K, H, W), with `chains`.
+        chain_threshold: of a chain's own mask: the threshold before the temperature, which chains do not know.
         remarks: what makes this picture unlike those that the model was trained on, in words (`inference.looks`).
     """
 
@@ -52,6 +53,7 @@ class Prediction:
     raw_probability: NDArray[np.float32] | None = None
     core: NDArray[np.float32] | None = None
     core_chains: NDArray[np.float32] | None = None
+    chain_threshold: float = 0.5
     remarks: tuple[str, ...] = ()
 
     @property
@@ -67,15 +69,14 @@ class Prediction:
         """For each of these objects the share of chains that have it, in order; None unless several chains
         were kept.
 
-        A chain has an object if one that is told apart in its own mask (more than one half) overlaps it with an IoU
-        above 0.5.
+        A chain has an object if one that is told apart in its own mask (above `chain_threshold`) overlaps it with an
+        IoU above 0.5.
         """
         if self.chains is None or len(self.chains) < 2:
             return None
         cores = self.core_chains if self.core_chains is not None else [None] * len(self.chains)
-        return shares_of_chains(
-            instances, (separate(chain > 0.5, core) for chain, core in zip(self.chains, cores, strict=True))
-        )
+        masks = (chain > self.chain_threshold for chain in self.chains)
+        return shares_of_chains(instances, map(separate, masks, cores))
 
     def objects(self) -> tuple[NDArray[np.int32], list[FoundObject]]:
         """`instances`, and what there is to say of each."""

@@ -22,7 +22,7 @@ from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import BatchSize, Picture, Progress, WindowRunner
 from segdiff.inference.source import Source
-from segdiff.inference.temperature import check_temperature, temper
+from segdiff.inference.temperature import check_temperature, temper, temper_threshold
 from segdiff.inference.windows import plan_windows, round_up, window_starts
 from segdiff.models.compiled import compile_segmenter
 from segdiff.models.device import pick_device, resolve_precision
@@ -142,9 +142,9 @@ class Predictor:
     def threshold_at(self, temperature: float | None) -> float:
         """The threshold at another temperature than the model's that gives the same mask; None: the model's own."""
         own = self.inference
-        if temperature is None or own.threshold in (0, 0.5, 1):
+        if temperature is None:
             return own.threshold
-        return float(temper(np.array([own.threshold]), check_temperature(temperature) / own.temperature)[0])
+        return temper_threshold(own.threshold, check_temperature(temperature) / own.temperature)
 
     def describe(self) -> dict[str, Any]:
         """What determines its results, as plain values, for records."""
@@ -235,7 +235,8 @@ class Predictor:
         probability, *others = blend.finish()
         several = statistics.count > 1
         spread = _square_root(others[0]) if several else None
-        chains = np.stack(others[1 if several else 0 :]) if keep_chains else None
+        del blend
+        chains = _stacked(others, 1 if several else 0) if keep_chains else None
         core = core_chains = None
         if "core" in self.inference.channels:
             core, probability = probability[1], probability[0]
@@ -257,6 +258,7 @@ class Predictor:
             raw_probability=raw,
             core=core,
             core_chains=core_chains,
+            chain_threshold=temper_threshold(threshold, 1 / temperature),
             remarks=remarks,
         )
 
@@ -326,6 +328,14 @@ def _empty_blend(
     zeros = allocate or (lambda shape: np.zeros(shape, dtype=np.float32))
     shape = size if channels == 1 else (channels, *size)
     return Blend([zeros(shape) for _ in range(layers)], zeros(size))
+
+
+def _stacked(layers: list[Any], first: int) -> NDArray[np.float32]:
+    """The layers from `first` on as one array; each is let go of once it is copied, so that memory holds them once."""
+    stacked = np.empty((len(layers) - first, *layers[first].shape), np.float32)
+    for number in range(len(stacked)):
+        stacked[number] = layers.pop(first)
+    return stacked
 
 
 def _tempered(probability: Any, temperature: float) -> Any:

@@ -27,6 +27,13 @@ def log_odds(probability: NDArray[Any]) -> NDArray[np.float64]:
         return (np.log(p) - np.log1p(-p)).clip(-LIMIT, LIMIT)
 
 
+def temper_threshold(threshold: float, temperature: float) -> float:
+    """The threshold that makes of `temper(p, temperature)` the mask that `threshold` makes of p."""
+    if temperature == 1.0 or threshold in (0, 0.5, 1):
+        return threshold
+    return float(temper(np.array([threshold]), temperature)[0])
+
+
 def temper(probability: NDArray[Any], temperature: float) -> NDArray[np.float32]:
     """The probability whose log-odds are those of `probability` divided by the temperature; 0.5 stays 0.5.
 

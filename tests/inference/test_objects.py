@@ -72,6 +72,16 @@ def test_many_specks_are_not_what_is_typical():
     assert separate(mask, None).max() == 2
 
 
+def test_a_pen_mark_does_not_make_specks_of_nuclei():
+    mask, core = np.zeros((200, 200), bool), np.zeros((200, 200), np.float32)
+    mask[100:, 50:] = True  # nobody sees a core in it
+    for left in range(10, 190, 30):
+        mask[20:36, left : left + 16], core[24:32, left + 4 : left + 12] = True, 1
+    mask[60, 60] = True
+    labels = separate(mask, core)
+    assert labels.max() == 7 and labels[60, 60] == 0
+
+
 def test_a_speck_that_touches_an_object_falls_to_it():
     mask, core = np.zeros((30, 40), bool), np.zeros((30, 40), np.float32)
     mask[5:25, 5:25] = mask[14:16, 25:29] = True
@@ -95,6 +105,25 @@ def test_confidence_is_the_share_of_chains():
     half = labels.copy()
     half[2:] = 0  # an IoU of one half is none
     assert shares_of_chains(labels, [labels, other, half, labels]).tolist() == [0.5, 0.75]
+
+
+def test_a_chain_is_cut_where_the_mask_is():
+    """Chains are raw: a threshold of 0.4 after a temperature of 2 is one of 0.31 before it."""
+
+    def pale(image, noise, chain):
+        return torch.where(image[:, :1] > 0.5, 0.35, 0.1)
+
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[10:30, 10:30] = 255
+    model = make_predictor(pale, chains=2, threshold=0.4, temperature=2.0)
+    prediction = model.predict(image, keep_chains=True)
+    assert prediction.chain_threshold == pytest.approx(0.3077, abs=1e-4)
+    _, (nucleus,) = prediction.objects()
+    assert nucleus.confidence == 1 and nucleus.area == 400
+    assert model.predict(image, threshold=0.5).chain_threshold == 0.5
+    other = make_predictor(pale, chains=2, threshold=0.3, identity="b@2")
+    both = Ensemble([model, other]).predict(image, keep_chains=True)
+    assert both.chain_threshold == pytest.approx((0.3077 + 0.3) / 2, abs=1e-4)
 
 
 def two_channels(image, noise, chain):
