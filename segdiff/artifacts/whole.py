@@ -19,10 +19,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
         OutputError: it cannot be written.
     """
     new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    old = target.with_name(f"{new.name}.old")
     try:
         new.mkdir(parents=True)
         yield new
-        old = target.with_name(f"{new.name}.old")
         if target.exists():
             target.replace(old)
         new.replace(target)
@@ -32,4 +32,6 @@ def whole_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise OutputError.of(target, error) from error
     finally:
+        if old.exists() and not target.exists():  # cut between the two renames
+            old.replace(target)
         shutil.rmtree(new, ignore_errors=True)

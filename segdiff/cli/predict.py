@@ -74,9 +74,16 @@ def main(argv: Sequence[str]) -> int:
     predictor = predictor_from(args)
     own = predictor.known_mpp
     if own is not None and args.mpp is None and args.scale is None and args.diameter is None:
+        how = "--mpp says theirs" if predictor.scale.get("mpp") is not None else "--scale changes it"
         print(
             f"{PROG}: the model was trained at {own:.3g} micrometres per pixel; the images are taken to be "
-            "at that scale (--mpp says theirs)",
+            f"at that scale ({how})",
+            file=sys.stderr,
+        )
+    if own is None and args.instances and args.mpp is not None and args.scale is None and args.diameter is None:
+        print(
+            f"{PROG}: the model does not know its micrometres per pixel: --mpp is for the table only, and the images "
+            "are seen as they are (--diameter says how wide their objects are)",
             file=sys.stderr,
         )
     with ImageProgress() as progress:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.writers import atomic
+from segdiff.data.writers import atomic, write_tiff
 
 COLOUR = (0, 200, 83)  # of outlines in QuPath
 
@@ -20,11 +20,8 @@ COLOUR = (0, 200, 83)  # of outlines in QuPath
 def write_labels(path: str | Path, labels: NDArray[np.integer]) -> None:
     """A label map (H, W) as TIFF, compressed without loss: uint16, or uint32 where there are more than 65535
     objects."""
-    import tifffile
-
     kind = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.uint32
-    with atomic(path) as file:
-        tifffile.imwrite(file, labels.astype(kind), compression="deflate", photometric="minisblack")
+    write_tiff(path, labels.astype(kind))
 
 
 def write_table(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from segdiff.errors import OutputError, ShapeError
 
+CLASSIC_TIFF = 2**32 - 2**25  # bytes: places in the ordinary kind are numbers of 32 bits
+
 
 @contextmanager
 def atomic(path: str | Path, durable: bool = False) -> Iterator[BinaryIO]:
@@ -60,10 +62,16 @@ def write_overlay(path: str | Path, picture: NDArray[np.uint8]) -> None:
 
 def write_float_tiff(path: str | Path, array: NDArray[Any]) -> None:
     """Numbers (H, W) as a TIFF of float32, compressed without loss (deflate)."""
+    write_tiff(path, array.astype(np.float32))
+
+
+def write_tiff(path: str | Path, array: NDArray[Any]) -> None:
+    """Numbers (H, W) as a TIFF of their own type, compressed without loss (deflate); BigTIFF where 4 GiB may not do."""
     import tifffile
 
+    large = array.nbytes > CLASSIC_TIFF  # tifffile does not look at this by itself where it compresses
     with atomic(path) as file:
-        tifffile.imwrite(file, array.astype(np.float32), compression="deflate", photometric="minisblack")
+        tifffile.imwrite(file, array, compression="deflate", photometric="minisblack", bigtiff=large)
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:

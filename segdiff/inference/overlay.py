@@ -14,6 +14,7 @@ from segdiff.errors import ShapeError
 COLOURS = np.array([(255, 230, 0), (0, 255, 255), (0, 230, 60), (255, 0, 255)], dtype=np.float32)
 TINT = 0.18
 LINE_SHARE = 700  # one pixel of line for so many of the picture, so that it is seen in the whole
+STRIP = 512  # rows
 DARK = 96.0  # pictures whose brightest part is darker than this are brightened for display
 
 
@@ -32,15 +33,18 @@ def draw_overlay(image: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.uin
     rgb = to_rgb(np.asarray(image))
     if mask.shape != rgb.shape[:2]:
         raise ShapeError(f"the mask is {mask.shape}, the image {rgb.shape[:2]}: they must be of one size")
-    picture = rgb.astype(np.float32)
-    brightest = np.percentile(picture[:: -(-picture.shape[0] // 512), :: -(-picture.shape[1] // 512)], 99.8)
-    if 0 < brightest < DARK:
-        picture *= 255 / brightest
-    if mask.any():
-        colour = _standing_out(picture, mask)
-        picture[mask] += TINT * (colour - picture[mask])
-        picture[outline(mask, max(1, round(max(mask.shape) / LINE_SHARE)))] = colour
-    return picture.clip(0, 255).round().astype(np.uint8)
+    brightest = np.percentile(rgb[:: -(-rgb.shape[0] // 512), :: -(-rgb.shape[1] // 512)], 99.8)
+    gain = np.float32(255 / brightest if 0 < brightest < DARK else 1)
+    colour = _standing_out(rgb, mask, gain)
+    line = outline(mask, max(1, round(max(mask.shape) / LINE_SHARE)))
+    picture = np.empty(rgb.shape, np.uint8)
+    for row in range(0, len(rgb), STRIP):  # a slide in float32 takes more memory than its prediction
+        rows = slice(row, row + STRIP)
+        part, inside = rgb[rows].astype(np.float32) * gain, mask[rows]
+        part[inside] += TINT * (colour - part[inside])
+        part[line[rows]] = colour
+        picture[rows] = part.clip(0, 255).round()
+    return picture
 
 
 def outline(mask: NDArray[np.bool_], width: int = 1) -> NDArray[np.bool_]:
@@ -59,8 +63,8 @@ def outline(mask: NDArray[np.bool_], width: int = 1) -> NDArray[np.bool_]:
     return mask & ~inside
 
 
-def _standing_out(picture: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _standing_out(rgb: NDArray[Any], mask: NDArray[np.bool_], gain: np.float32) -> NDArray[np.float32]:
     """The colour whose least distance to the mean of the objects and of the rest is largest."""
-    means = [picture[part].mean(axis=0) for part in (mask, ~mask) if part.any()]
+    means = [rgb[part].mean(axis=0) * gain for part in (mask, ~mask) if part.any()]
     distances = [np.linalg.norm(COLOURS - mean, axis=1) for mean in means]
     return COLOURS[int(np.min(distances, axis=0).argmax())]

@@ -18,6 +18,7 @@ from segdiff.errors import ConfigError
 from segdiff.inference.windows import Window
 
 LONGEST_SIDE = 2**20
+STRIP = 512  # rows
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,16 @@ class Grids:
         if self.same:
             return values
         place = self.place(window)
-        rows = self._interpolation(0, place.top, place.height, window.top, window.height)
-        columns = self._interpolation(1, place.left, place.width, window.left, window.width)
-        return (rows @ values @ columns.T).astype(np.float32)
+        above, down = self._interpolation(0, place.top, place.height, window.top, window.height)
+        left, right = self._interpolation(1, place.left, place.width, window.left, window.width)
+        found = np.empty((*values.shape[:-2], place.height, place.width), np.float32)
+        # One after the other and strip by strip: of a picture that is shown much smaller, a window is large here.
+        for index in np.ndindex(values.shape[:-2]):
+            for row in range(0, place.height, STRIP):
+                rows = slice(row, row + STRIP)
+                strip = _between(values[index], above[rows], down[rows])
+                found[index][rows] = _between(strip.T, left, right).T
+        return found
 
     def _step(self, axis: int) -> float:
         return self.model[axis] / self.image[axis]
@@ -94,13 +102,17 @@ class Grids:
         # The last window ends with the picture, whatever rounding says.
         return max(first, 0), self.image[axis] if start + length == self.model[axis] else end
 
-    def _interpolation(self, axis: int, first: int, count: int, start: int, length: int) -> NDArray[np.float64]:
-        """(count, length): each row holds the two weights of one image pixel among the window's pixels."""
+    def _interpolation(
+        self, axis: int, first: int, count: int, start: int, length: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of each of `count` image pixels: the window's pixel before it, and how far it is on the way to the next."""
         at = (np.arange(first, first + count) + 0.5) * self._step(axis) - 0.5 - start
         at = at.clip(0, length - 1)
         low = at.astype(np.int64).clip(0, max(length - 2, 0))
-        matrix, index = np.zeros((count, length)), np.arange(count)
-        matrix[index, low] = 1 - (at - low)
-        if length > 1:
-            matrix[index, low + 1] = at - low
-        return matrix
+        return low, at - low
+
+
+def _between(values: NDArray[Any], low: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of `values` (h, w) at places between two of them: (len(low), w)."""
+    high = (low + 1).clip(max=len(values) - 1)
+    return values[low] * (1 - share[:, None]) + values[high] * share[:, None]

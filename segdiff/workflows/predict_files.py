@@ -86,7 +86,7 @@ def predict_files(
         images: what `segdiff.data.images.list_images` takes.
         output_dir: made if it is not there. Each image gives <stem>_mask.png, <stem>_probability.tif,
             <stem>_uncertainty.tif (only where there are several chains) and <stem>_overlay.png; beside them
-            lies prediction.json, written anew after each image.
+            lies prediction.json, written anew after each image (after some, where they are thousands).
         overwrite: replace outputs that are there; inputs are never replaced.
         resume: go on with a run of the same settings in this folder: images that its record says are done, and
             whose files are there, are left as they are.
@@ -165,17 +165,20 @@ def predict_files(
         if progress is not None:
             progress(done, len(found), image.name)
 
-    for index, image in enumerate(found):
-        if str(image) in done:
-            continue
-        report(index, image)
-        try:
-            facts = predict_one(index, image)
-        except (SegdiffError, OSError, MemoryError) as error:
-            record.update(index, "failed", error=_one_line(error))
-        else:
-            record.update(index, "done", **facts)
-        report(index + 1, image)
+    try:
+        for index, image in enumerate(found):
+            if str(image) in done:
+                continue
+            report(index, image)
+            try:
+                facts = predict_one(index, image)
+            except (SegdiffError, OSError, MemoryError) as error:
+                record.update(index, "failed", error=_one_line(error))
+            else:
+                record.update(index, "done", **facts)
+            report(index + 1, image)
+    finally:
+        record.write()
     return record.content
 
 

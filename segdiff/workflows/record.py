@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,8 @@ from segdiff.settings import differences
 FORMAT_VERSION = 1
 # What decides the masks; where and how fast they were made does not.
 DECIDING = ("model", "members", "sampling", "inference", "seed", "precision", "mpp", "scale", "diameter", "objects_mpp")
+SOON = 0.05  # seconds: a file that takes no longer is written after each image
+SELDOM = 10  # times as long as it takes, a larger one is not written again
 PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile", "albumentations", "hydra-core", "monai")
 
 
@@ -66,7 +69,7 @@ def describe(
 
 
 class PredictionRecord:
-    """`prediction.json` of a folder, written anew after each image.
+    """`prediction.json` of a folder, written anew after each image, or after some where it is long.
 
     The folder's earlier record is not lost: what it says of images that this run does not touch moves to
     "earlier_runs".
@@ -92,18 +95,24 @@ class PredictionRecord:
             for image in images
         ]
         self.content["images"] = self._images
+        self._took = self._written = 0.0
         self.content["done_before"] = len(done or {})
         if earlier := _earlier_runs(path, {image.stem for image in images}):
             self.content["earlier_runs"] = earlier
         self.write()
 
     def update(self, index: int, status: str, **facts: Any) -> None:
-        """Say what became of image `index`, and write the file."""
+        """Say what became of image `index`, and write the file: of very many images not each time."""
         self._images[index].update(status=status, **facts)
-        self.write()
+        if self._took < SOON or time.monotonic() - self._written > SELDOM * self._took:
+            self.write()
 
     def write(self) -> None:
+        """Write the file."""
+        began = time.monotonic()
         write_json(self.path, self.content)
+        self._written = time.monotonic()
+        self._took = self._written - began
 
 
 def resumable(

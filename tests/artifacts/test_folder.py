@@ -1,5 +1,6 @@
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -130,3 +131,19 @@ def test_tensors_of_another_network_are_refused(folder):
     save_file({"a": torch.zeros(1)}, folder / "model.safetensors")
     with pytest.raises(ArtifactError, match="does not fit"):
         load_artifact(folder)
+
+
+def test_a_replacement_that_is_cut_between_its_two_steps_loses_nothing(folder, monkeypatch):
+    before, steps = load_artifact(folder).identity, []
+
+    def replace_once(self, target, real=Path.replace):
+        steps.append(self)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_once)
+    with pytest.raises(KeyboardInterrupt):
+        save_artifact(make(seed=1), folder)
+    assert load_artifact(folder).identity == before
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]

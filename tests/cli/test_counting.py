@@ -130,7 +130,15 @@ def test_micrometres_are_refused_by_an_ensemble_of_which_a_member_knows_none(mod
     assert main([*argv, "--mpp", "0.25", "--output-dir", str(tmp_path / "one")]) == 2
     assert "does not know its own" in capsys.readouterr().err
     assert main([*argv, "--output-dir", str(tmp_path / "two")]) == 0
-    assert "--mpp says theirs" in capsys.readouterr().err
+    assert "--scale changes it" in capsys.readouterr().err
+
+
+def test_micrometres_for_the_table_only_are_told(model, data, tmp_path, capsys):
+    argv = ["predict", "--model", model, "--image", str(data / "images" / "a.png"), "--device", "cpu", "--instances"]
+    assert main([*argv, "--mpp", "0.25", "--output-dir", str(tmp_path / "one")]) == 0
+    assert "--mpp is for the table only" in capsys.readouterr().err
+    assert main([*argv, "--mpp", "0.25", "--scale", "1", "--output-dir", str(tmp_path / "two")]) == 0
+    assert "--mpp is for" not in capsys.readouterr().err
 
 
 def test_a_diameter_is_the_scale_that_makes_objects_the_models(model, data, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from segdiff.data import writers
 from segdiff.data.writers import atomic, write_float_tiff, write_json, write_mask, write_overlay
 from segdiff.errors import ShapeError
 
@@ -73,3 +74,11 @@ def test_overlays_are_rgb(tmp_path):
 def test_json_is_readable_by_people(tmp_path):
     write_json(tmp_path / "r.json", {"name": "Gewebe 7 µm", "n": [1, 2]})
     assert (tmp_path / "r.json").read_text(encoding="utf-8").splitlines()[1] == '  "name": "Gewebe 7 µm",'
+
+
+def test_what_may_not_fit_a_classic_tiff_is_a_bigtiff(tmp_path, monkeypatch):
+    for name, limit in (("small.tif", writers.CLASSIC_TIFF), ("large.tif", 100)):
+        monkeypatch.setattr(writers, "CLASSIC_TIFF", limit)
+        writers.write_tiff(tmp_path / name, np.arange(60, dtype=np.uint16).reshape(6, 10))
+        with tifffile.TiffFile(tmp_path / name) as file:
+            assert file.is_bigtiff is (name == "large.tif") and file.asarray()[5, 9] == 59

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from fakes import make_predictor, noisy, picture, red
 from PIL import Image
 
 from segdiff.errors import ConfigError, MissingError
+from segdiff.workflows import record as record_module
 from segdiff.workflows.predict_files import failures, plan_outputs, predict_files
 
 
@@ -168,3 +170,29 @@ def test_a_folder_that_cannot_be_written(slides, tmp_path):
     out.mkdir(mode=0o500)
     with pytest.raises(PermissionError):
         predict_files(make_predictor(), [slides], out)
+
+
+def test_a_long_record_is_written_seldom_and_in_the_end(slides, tmp_path, monkeypatch):
+    (slides / "b.png").unlink()
+    for n in range(6):
+        Image.fromarray(picture(20, 20, seed=n)).save(slides / f"d{n}.png")
+    written, path = [], tmp_path / "out" / "prediction.json"
+
+    def slowly(where, content, real=record_module.write_json):
+        written.append(sum(image["status"] == "done" for image in content["images"]))
+        real(where, content)
+        time.sleep(0.06)
+
+    monkeypatch.setattr(record_module, "write_json", slowly)
+    monkeypatch.setattr(record_module, "SELDOM", 1000)
+    record = predict_files(make_predictor(red), [slides], tmp_path / "out")
+    assert written == [0, 8] and json.loads(path.read_text()) == record
+    written.clear()
+
+    def interrupt(done, total, name):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(make_predictor(red), [slides], tmp_path / "out", overwrite=True, progress=interrupt)
+    assert written == [0, 2] and list(states(json.loads(path.read_text())).values()).count("done") == 2
