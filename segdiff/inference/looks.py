@@ -33,9 +33,8 @@ Ranges = Mapping[str, Sequence[float]]
 
 
 def measure(image: Any, convert: Callable[[Any], NDArray[Any]] = np.asarray) -> dict[str, float]:
-    """Lightness (median grey level), contrast (1st to 99th percentile; of grey pictures as
-    `segdiff.models.normalisation.grey_levels`), and of coloured pictures red less green and blue less green (means),
-    all on the scale of 0 to 255; names begin with "grey_" or "coloured_".
+    """Lightness (median grey level), contrast (`segdiff.models.normalisation.grey_levels`), and of coloured pictures
+    red less green and blue less green (means), all on the scale of 0 to 255; names begin with "grey_" or "coloured_".
 
     image: (H, W[, C]), anything with `shape` that slices with a stride; `convert` makes (h, w, C) on the 0..255 scale
     of what it gives. A picture of one channel is grey.
@@ -44,7 +43,7 @@ def measure(image: Any, convert: Callable[[Any], NDArray[Any]] = np.asarray) -> 
     lattice = convert(image[:: -(-height // LATTICE), :: -(-width // LATTICE)]).astype(np.float64)
     red, green, blue = (lattice[..., min(c, lattice.shape[2] - 1)] for c in range(3))
     brightness = (red + green + blue) / 3
-    low, high, _ = grey_levels(brightness) if is_grey(lattice) else (*np.percentile(brightness, [1, 99]), False)
+    low, high, _ = grey_levels(brightness)
     found = {"lightness": float(np.median(brightness)), "contrast": float(high - low)}
     if is_grey(lattice):
         return {f"{GREY}{name}": value for name, value in found.items()}

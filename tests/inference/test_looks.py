@@ -58,6 +58,8 @@ def test_a_picture_of_few_objects_is_not_even():
     assert measure(image[..., None])["grey_contrast"] == 0
     image[40:48, 60:68] = image[200:208, 90:98] = 150  # less than a hundredth
     assert measure(image[..., None])["grey_contrast"] == 143
+    blue = np.stack([image * 0, image * 0, image], axis=-1)
+    assert measure(blue)["coloured_contrast"] == pytest.approx(143 / 3)
 
 
 def test_objects_of_another_magnification():
