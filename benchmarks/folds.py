@@ -6,7 +6,8 @@ Several patterns: their ensemble, of one model each.
 All folds of MoNuSeg together are its 30 training images. The mean over them and its interval say how the recipe does;
 the folds' own means, how that varies with what it is trained on. First as the models are; then each fold at a
 temperature and a threshold fitted to what the other models say of the other folds, never to images that it is scored
-on. What is fitted to all is for a model that is trained on all images ("calibration" in the file).
+on. What is fitted to all is for a model that is trained on all images ("calibration" in the file). `segdiff compare`
+takes two of these files for the models as they are.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from segdiff.metrics.table import Scoring
 from segdiff.workflows.calibrate import Calibration
 from segdiff.workflows.evaluate import evaluate
 from segdiff.workflows.load import load_predictor
+from segdiff.workflows.scoring import summarise
 
 METRICS = ("dice", "iou", "aji", "pq", "ece", "ece_objects")
 
@@ -106,7 +108,10 @@ def main() -> None:
     print(f"fitted to all: {calibration}")
     if args.json:
         raw, calibrated = tables.values()
-        write_json(args.json, {"calibration": calibration, "folds": calibrated, "as_they_are": raw})
+        rows = [row for one in raw for row in one["per_image"]]
+        shared = {name: raw[0][name] for name in ("protocol", "dataset", "split", "versions")}
+        whole = {**shared, **summarise(rows, Scoring(METRICS))}  # what `segdiff compare` reads
+        write_json(args.json, {"calibration": calibration, **whole, "folds": calibrated, "as_they_are": raw})
 
 
 def _fitted(parts: list[Calibration]) -> dict[str, float]:

@@ -46,6 +46,13 @@ def test_a_repository_is_a_name_and_only_the_files_of_a_model_are_fetched(asked)
     assert name == "somebody/nuclei" and options["revision"] == "v1" and options["allow_patterns"] == FILES
 
 
+def test_the_files_of_members_are_fetched_and_nothing_else():
+    from huggingface_hub.utils import filter_repo_objects
+
+    there = ["model.safetensors", "fine/config.yaml", "fine/README.md", "code.py", "fine/weights.pt", "fine/code.py"]
+    assert list(filter_repo_objects(there, allow_patterns=FILES)) == there[:3]
+
+
 def test_saving_by_the_hubs_word(tmp_path):
     assert from_pretrained(save_pretrained(make(), tmp_path / "m")).sampling == make().sampling
 
