@@ -151,8 +151,8 @@ def test_several_models_are_released_as_an_ensemble(tmp_path):
     assert done.returncode == 0, done.stderr
     found = load_ensemble(tmp_path / "pair")
     assert list(found.members) == ["fine", "coarse"] and "members" not in found.training
+    assert found.inference == {"temperature": 1.5, "threshold": 0.4}
     for member in found.members.values():
-        assert member.inference["temperature"] == 1.5 and member.inference["threshold"] == 0.4
         assert member.training["steps"] == 7 and member.training["license"] == "cc0-1.0"
     assert found.members["fine"].training["summary"] == "Finer than the other."
     assert not (tmp_path / "pair" / "model.safetensors").exists()

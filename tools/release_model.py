@@ -9,8 +9,8 @@ Facts are a YAML file: what `segdiff.artifacts.card.model_card` takes, less the 
 names of score files (without .json) to "of", what they are scores of, and "command", what made them. A file that holds
 several of `segdiff evaluate --json` under "folds" counts as one over all their images. No figure is typed in.
 
-Several make an ensemble; what is to be said of each of them alone, the facts have under "members", by name. Views and
-calibration are then those of every member.
+Several make an ensemble; what is to be said of each of them alone, the facts have under "members", by name. Views
+are then those of every member, the calibration that of all together.
 
 With --panel ROOT (a folder of images and masks that may be shown to everybody) the card has a picture of what the model
 says of the images that the facts name under "panel": {"names": [...], "split": ..., "text": ...}.
@@ -74,7 +74,8 @@ def main() -> int:
     if args.panel is not None:
         facts["pictures"] = [{"file": PANEL, "text": panel["text"]}]
     facts["scores"] = [_score(path, about) for path in args.scores]
-    made = {name: _ready(folder, args.views, fitted) for name, folder in folders.items()}
+    of_each = fitted if "" in folders else {}
+    made = {name: _ready(folder, args.views, of_each) for name, folder in folders.items()}
     known = FILES | set(folders)
     if args.out.is_dir() and (others := sorted({path.name for path in args.out.iterdir()} - known)):
         raise ConfigError(f"{args.out} holds {others[0]}, which is not of a model: choose another folder")
@@ -84,7 +85,7 @@ def main() -> int:
         else:
             about_all = {key: facts[key] for key in OF_ALL if key in facts}
             members = {name: _telling(one, {**about_all, **of_members.get(name, {})}) for name, one in made.items()}
-            save_ensemble(EnsembleArtifact(members, facts), new)
+            save_ensemble(EnsembleArtifact(members, fitted, facts), new)
         if args.panel is not None:
             _draw(load_predictor(new, device="cpu"), args.panel, panel, new / PANEL)
     print((args.out / "README.md").read_text(encoding="utf-8"))

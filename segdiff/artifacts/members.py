@@ -28,7 +28,8 @@ from segdiff.artifacts.folder import (
 from segdiff.artifacts.whole import whole_folder
 from segdiff.errors import ArtifactError, ConfigError
 
-KEYS = ("format_version", "members", "training")
+KEYS = ("format_version", "members", "inference", "training")
+INFERENCE_KEYS = ("temperature", "threshold")
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # of a folder right inside: no path leads elsewhere
 
 
@@ -38,12 +39,14 @@ class EnsembleArtifact:
 
     Args:
         members: by the names of their folders, in order; two or more.
+        inference: "temperature" and "threshold" of what they say together; empty: each member has its own.
         training: what is worth telling of all of them, as `Artifact.training`.
         identity: name and hash of the members; empty until loaded.
         path: of the folder that it was loaded from.
     """
 
     members: Mapping[str, Artifact]
+    inference: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
     path: Path | None = None
@@ -63,14 +66,19 @@ def save_ensemble(ensemble: EnsembleArtifact, folder: str | Path) -> Path:
         OutputError: it cannot be written.
     """
     folder, names = Path(folder), list(ensemble.members)
-    if said := _wrong_names(names):
-        raise ConfigError(f"members: {said}")
+    if said := _wrong_names(names) or _wrong_numbers(ensemble.inference):
+        raise ConfigError(said)
     if folder.exists() and not _ours(folder):
         raise ArtifactError(f"{folder} exists and holds other things than an ensemble: choose another name")
     with whole_folder(folder) as new:
         for name, artifact in ensemble.members.items():
             save_artifact(artifact, new / name)
-        content = {"format_version": FORMAT_VERSION, "members": names, "training": plain(ensemble.training)}
+        content = {
+            "format_version": FORMAT_VERSION,
+            "members": names,
+            "inference": plain(ensemble.inference),
+            "training": plain(ensemble.training),
+        }
         (new / CONFIG).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         (new / CARD).write_text(model_card(ensemble.training, members=names), encoding="utf-8")
     return folder
@@ -89,24 +97,38 @@ def load_ensemble(folder: str | Path) -> EnsembleArtifact:
     for key in config:
         if key not in KEYS:
             raise ArtifactError(f"{path}: {key} is not known; known in an ensemble: {', '.join(KEYS)}")
-    if said := _wrong_names(config.get("members")):
-        raise ArtifactError(f"{path}: members: {said}")
-    training = config.get("training") or {}
+    training, inference = config.get("training") or {}, config.get("inference") or {}
+    if said := _wrong_names(config.get("members")) or _wrong_numbers(inference):
+        raise ArtifactError(f"{path}: {said}")
     if not isinstance(training, dict):
         raise ArtifactError(f"{path}: training is not a mapping")
     members = {name: load_artifact(folder / name) for name in config["members"]}
-    digest = hashlib.sha256(" ".join(artifact.identity for artifact in members.values()).encode()).hexdigest()
-    return EnsembleArtifact(members, training, f"{folder.resolve().name}@{digest[:12]}", folder)
+    deciding = [artifact.identity for artifact in members.values()] + [f"{k}={inference[k]}" for k in sorted(inference)]
+    digest = hashlib.sha256(" ".join(deciding).encode()).hexdigest()[:12]
+    return EnsembleArtifact(members, inference, training, f"{folder.resolve().name}@{digest}", folder)
 
 
 def _wrong_names(names: Any) -> str:
     """What is wrong with the names of members; empty if nothing is."""
     if not isinstance(names, list) or len(names) < 2:
-        return "two or more folders of models are needed"
+        return "members: two or more folders of models are needed"
     if wrong := [name for name in names if not isinstance(name, str) or not NAME.fullmatch(name)]:
-        return f"{wrong[0]!r} is not the name of a folder (letters, digits, _, - and dots)"
+        return f"members: {wrong[0]!r} is not the name of a folder (letters, digits, _, - and dots)"
     twice = {name for name in names if names.count(name) > 1}
-    return f"{sorted(twice)[0]} is there twice" if twice else ""
+    return f"members: {sorted(twice)[0]} is there twice" if twice else ""
+
+
+def _wrong_numbers(inference: Any) -> str:
+    """Likewise of the temperature and threshold of all."""
+    if not isinstance(inference, Mapping) or set(inference) not in (set(), set(INFERENCE_KEYS)):
+        return f"inference: {' and '.join(INFERENCE_KEYS)} are needed, or nothing"
+    wrong = [f"{k}={v}" for k, v in inference.items() if isinstance(v, bool) or not isinstance(v, (int, float))]
+    if wrong or not inference:
+        return f"inference.{wrong[0]}: it must be a number" if wrong else ""
+    temperature, threshold = (inference[key] for key in INFERENCE_KEYS)
+    if not 0 < temperature < float("inf"):
+        return f"inference.temperature={temperature}: it must be a positive number"
+    return "" if 0 <= threshold <= 1 else f"inference.threshold={threshold}: probabilities lie between 0 and 1"
 
 
 def _ours(folder: Path) -> bool:

@@ -14,8 +14,9 @@ from segdiff.errors import ConfigError
 from segdiff.inference.blend import STRIP
 from segdiff.inference.looks import NO_OBJECT
 from segdiff.inference.prediction import Prediction
-from segdiff.inference.predictor import Predictor
+from segdiff.inference.predictor import Predictor, check_threshold
 from segdiff.inference.run import Progress
+from segdiff.inference.temperature import check_temperature, temper, temper_threshold
 
 
 class Ensemble(Predictor):
@@ -25,14 +26,21 @@ class Ensemble(Predictor):
     spread between them. A deep ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474) is one of plain networks.
 
     Args:
-        members: two or more, of the same image and mask channels. Scale and windows are each member's own; a threshold
-            that is not given is the mean of theirs.
+        members: two or more, of the same image and mask channels. Scale and windows are each member's own.
         identity: of an ensemble that has a name; else it is the members'.
+        temperature, threshold: of what the members say together, as it was fitted to that; None: each member's
+            probability is at its own temperature, and the threshold is the mean of theirs.
     Raises:
         ConfigError: fewer than two, or members that do not go together.
     """
 
-    def __init__(self, members: Sequence[Predictor], identity: str | None = None) -> None:
+    def __init__(
+        self,
+        members: Sequence[Predictor],
+        identity: str | None = None,
+        temperature: float | None = None,
+        threshold: float | None = None,
+    ) -> None:
         if len(members) < 2:
             raise ConfigError("an ensemble needs two models or more")
         first = members[0]
@@ -50,8 +58,11 @@ class Ensemble(Predictor):
         self.device, self.precision, self.segmenter = first.device, first.precision, first.segmenter
         self.runtime, self.compiled = first.runtime, first.compiled
         self.normalisation, self.sampling = first.normalisation, first.sampling
-        threshold = float(np.mean([member.inference.threshold for member in members]))
-        self.inference = replace(first.inference, threshold=threshold)
+        if threshold is None:
+            threshold = float(np.mean([member.inference.threshold for member in members]))
+        self.temperature = None if temperature is None else check_temperature(temperature)
+        known = first.inference.temperature if temperature is None else temperature
+        self.inference = replace(first.inference, threshold=threshold, temperature=known)
         scaled = all(m.scale.get("mpp") is not None and m.inference.grid is None for m in members)
         self.scale = {"mpp": first.scale.get("mpp") if scaled else None}
         self.looks = first.looks
@@ -88,8 +99,16 @@ class Ensemble(Predictor):
         progress: Progress | None = None,
         **settings: Any,
     ) -> Prediction:
-        """As `Predictor.predict`, each member with its own sampling unless `sampling` is given."""
+        """As `Predictor.predict`, each member with its own sampling unless `sampling` is given.
+
+        A temperature that is given, or the ensemble's own, is of the members' mean.
+        """
         count = len(self.members)
+        pooled = self.temperature if temperature is None else check_temperature(temperature)
+        cut = threshold  # of the members
+        if pooled is not None:
+            threshold = self.threshold_at(temperature) if threshold is None else check_threshold(threshold)
+            cut = temper_threshold(threshold, 1 / pooled)
         found: list[NDArray[np.float32]] = []  # probability and raw probability, sums
         shifts: list[NDArray[np.float64]] = []  # sums of differences to the first member, and of squares
         first = np.zeros(0, dtype=np.float32)
@@ -107,8 +126,8 @@ class Ensemble(Predictor):
 
             last = member.predict(
                 array,
-                threshold=threshold,
-                temperature=temperature,
+                threshold=cut,
+                temperature=None if pooled is None else 1.0,
                 keep_chains=keep_chains,
                 keep_raw=True,
                 progress=report,
@@ -138,7 +157,11 @@ class Ensemble(Predictor):
                 core_chains.append(last.core_chains)
             remarks += [one for one in last.remarks if one not in remarks]
         assert last is not None
-        threshold = self.threshold_at(temperature) if threshold is None else threshold
+        threshold = self.inference.threshold if threshold is None else threshold
+        if pooled is not None:
+            for row in range(0, found[0].shape[-2], STRIP):
+                rows = (..., slice(row, row + STRIP), slice(None))
+                found[0][rows] = temper(found[1][rows], pooled)
         if (found[0] > threshold).any():  # what one member misses another may have found
             remarks = [one for one in remarks if one != NO_OBJECT]
         return replace(
@@ -156,5 +179,10 @@ class Ensemble(Predictor):
         )
 
     def threshold_at(self, temperature: float | None) -> float:
-        """As `Predictor.threshold_at`: the mean over members."""
-        return float(np.mean([member.threshold_at(temperature) for member in self.members]))
+        """As `Predictor.threshold_at`; of members that have their own, the mean before any temperature."""
+        if temperature is None:
+            return self.inference.threshold
+        raw = [temper_threshold(m.inference.threshold, 1 / m.inference.temperature) for m in self.members]
+        if self.temperature is not None:
+            raw = [temper_threshold(self.inference.threshold, 1 / self.temperature)]
+        return temper_threshold(float(np.mean(raw)), check_temperature(temperature))

@@ -57,7 +57,7 @@ def load_predictor(
         return predictor
 
     models = [
-        Ensemble([ready(member) for member in one.members.values()], one.identity)
+        Ensemble([ready(member) for member in one.members.values()], one.identity, **one.inference)
         if isinstance(one, EnsembleArtifact)
         else ready(one)
         for one in loaded

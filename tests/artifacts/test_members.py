@@ -15,6 +15,7 @@ from segdiff.artifacts.hub import from_pretrained
 from segdiff.artifacts.members import EnsembleArtifact, is_ensemble, load_ensemble, save_ensemble
 from segdiff.cli.main import main
 from segdiff.errors import ArtifactError, ConfigError, MissingError
+from segdiff.inference.temperature import temper, temper_threshold
 from segdiff.workflows.load import load_predictor
 
 NON_COMMERCIAL = {"name": "pair", "license": "cc-by-nc-sa-4.0", "scores": [], "limits": ["It fails on cats."]}
@@ -23,7 +24,7 @@ NON_COMMERCIAL = {"name": "pair", "license": "cc-by-nc-sa-4.0", "scores": [], "l
 @pytest.fixture
 def pair(tmp_path):
     members = {"fine": make(), "coarse": make(seed=1)}
-    return save_ensemble(EnsembleArtifact(members, NON_COMMERCIAL), tmp_path / "pair")
+    return save_ensemble(EnsembleArtifact(members, training=NON_COMMERCIAL), tmp_path / "pair")
 
 
 def test_it_predicts_as_its_members_given_one_by_one(pair):
@@ -38,6 +39,20 @@ def test_it_predicts_as_its_members_given_one_by_one(pair):
     assert [member["model"].partition("@")[0] for member in one.describe()["members"]] == ["fine", "coarse"]
 
 
+def test_a_temperature_and_a_threshold_are_of_what_the_members_say_together(pair):
+    image = picture()
+    raw = load_predictor(pair, device="cpu").predict(image, temperature=1.0).probability
+    save_ensemble(replace(load_ensemble(pair), inference={"temperature": 2.0, "threshold": 0.45}), pair)
+    predictor = load_predictor(pair, device="cpu")
+    got = predictor.predict(image)
+    np.testing.assert_allclose(got.probability, temper(raw, 2.0), atol=1e-6)
+    assert got.threshold == 0.45 and got.chain_threshold == pytest.approx(temper_threshold(0.45, 0.5))
+    assert predictor.describe()["inference"]["temperature"] == 2.0
+    other = predictor.predict(image, temperature=1.0)
+    assert other.threshold == predictor.threshold_at(1.0) == pytest.approx(got.chain_threshold)
+    assert (other.mask == got.mask).mean() > 0.999  # rounding at the threshold
+
+
 def test_among_several_it_counts_as_one(pair, tmp_path):
     third, image = save_artifact(make(seed=2), tmp_path / "third"), picture()
     both = load_predictor([pair, third], device="cpu").predict(image)
@@ -47,8 +62,10 @@ def test_among_several_it_counts_as_one(pair, tmp_path):
 
 def test_identity_follows_the_members(pair, tmp_path):
     first = load_ensemble(pair).identity
-    told = EnsembleArtifact({"fine": make(), "coarse": make(seed=1)}, {"data": "slides"})
+    told = EnsembleArtifact({"fine": make(), "coarse": make(seed=1)}, training={"data": "slides"})
     assert load_ensemble(save_ensemble(told, tmp_path / "a" / "pair")).identity == first
+    warmer = replace(told, inference={"temperature": 1.5, "threshold": 0.4})
+    assert load_ensemble(save_ensemble(warmer, tmp_path / "a" / "pair")).identity != first
     other = EnsembleArtifact({"fine": make(), "coarse": make(seed=2)})
     assert load_ensemble(save_ensemble(other, pair)).identity != first  # it took the place of the other
 
@@ -98,6 +115,10 @@ def rewrite(pair, **changes):
         ({"members": ["fine", 3]}, "3 is not the name of a folder"),
         ({"format_version": 99}, "format version 99"),
         ({"training": "long"}, "training is not a mapping"),
+        ({"inference": {"threshold": 0.4}}, "temperature and threshold are needed"),
+        ({"inference": {"temperature": 0, "threshold": 0.4}}, "temperature=0"),
+        ({"inference": {"temperature": 1.5, "threshold": 2}}, "threshold=2"),
+        ({"inference": {"temperature": 1.5, "threshold": "low"}}, "threshold=low: it must be a number"),
         ({"sampling": {}}, "sampling is not known"),
     ],
 )
