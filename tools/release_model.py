@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ from typing import Any
 import yaml
 
 from segdiff.artifacts.folder import CARD, CONFIG, EXPORTS, PANEL, WEIGHTS, Artifact, load_artifact, save_artifact
-from segdiff.artifacts.members import EnsembleArtifact, save_ensemble
+from segdiff.artifacts.members import EnsembleArtifact, is_ensemble, load_ensemble, save_ensemble
 from segdiff.artifacts.whole import whole_folder
 from segdiff.cli.main import guarded
 from segdiff.data.datasets import build_dataset
@@ -66,6 +67,8 @@ def main() -> int:
     folders = dict(_named(one) for one in args.model)
     if len(folders) < len(args.model) or (len(folders) > 1) is ("" in folders):
         raise ConfigError("--model: one folder, or several as NAME=FOLDER, each with a name of its own")
+    if unknown := sorted(set(of_members) - set(folders)):
+        raise ConfigError(f"{args.facts} tells of the member {unknown[0]}, which --model does not name")
     if args.panel is not None and not (panel or {}).get("names"):
         raise ConfigError(f"--panel: {args.facts} names no picture (panel: names)")
     fitted = {}
@@ -76,7 +79,7 @@ def main() -> int:
     facts["scores"] = [_score(path, about) for path in args.scores]
     of_each = fitted if "" in folders else {}
     made = {name: _ready(folder, args.views, of_each) for name, folder in folders.items()}
-    known = FILES | set(folders)
+    known = FILES | set(folders) | set(load_ensemble(args.out).members if is_ensemble(args.out) else ())
     if args.out.is_dir() and (others := sorted({path.name for path in args.out.iterdir()} - known)):
         raise ConfigError(f"{args.out} holds {others[0]}, which is not of a model: choose another folder")
     with whole_folder(args.out.resolve()) as new:
@@ -94,7 +97,7 @@ def main() -> int:
 
 def _named(argument: str) -> tuple[str, Path]:
     name, _, folder = argument.partition("=")
-    return ("", Path(argument)) if not folder or Path(argument).exists() else (name, Path(folder))
+    return (name, Path(folder)) if re.fullmatch(r"\w+", name) and folder else ("", Path(argument))
 
 
 def _ready(folder: Path, views: int | None, fitted: Mapping[str, float]) -> Artifact:

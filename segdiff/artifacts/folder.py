@@ -74,8 +74,7 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
         OutputError: it cannot be written.
     """
     folder = Path(folder)
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if folder.is_file() or not there <= {WEIGHTS, CONFIG, CARD, PANEL, EXPORTS}:
+    if folder.exists() and not holds_only_a_model(folder):
         raise ArtifactError(f"{folder} exists and holds other things than a model: choose another name")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.segmenter.state_dict().items()}
     with whole_folder(folder) as new:
@@ -85,9 +84,20 @@ def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
             raise OutputError(f"{folder} cannot be written: {error}") from error
         (new / CONFIG).write_text(yaml.safe_dump(_config(artifact), sort_keys=False), encoding="utf-8")
         (new / CARD).write_text(model_card(artifact.training, artifact.scale), encoding="utf-8")
-        if _same(folder, new) and (folder / EXPORTS).is_dir():  # written again as it is: its exports are still its own
-            shutil.copytree(folder / EXPORTS, new / EXPORTS)
+        keep_exports(folder, new)
     return folder
+
+
+def holds_only_a_model(folder: Path) -> bool:
+    """Whether there is nothing in a folder but files of a model, or nothing at all."""
+    files = {WEIGHTS, CONFIG, CARD, PANEL, EXPORTS}
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= files
+
+
+def keep_exports(old: Path, new: Path) -> None:
+    """Copy the exports of a model that is written again as it is: they are still its own."""
+    if _same(old, new) and (old / EXPORTS).is_dir():
+        shutil.copytree(old / EXPORTS, new / EXPORTS)
 
 
 def load_artifact(folder: str | Path) -> Artifact:

@@ -12,8 +12,9 @@ from segdiff.artifacts.members import EnsembleArtifact, is_ensemble, load_ensemb
 from segdiff.artifacts.names import SHIPPED, known_names, shipped_folder
 from segdiff.errors import ArtifactError, MissingError
 
+FILES = [WEIGHTS, CONFIG, CARD, PANEL]
 # All that is ever fetched: nothing else of a repository is looked at. In folders: the members of an ensemble.
-FILES = [pattern for name in (WEIGHTS, CONFIG, CARD, PANEL) for pattern in (name, f"*/{name}")]
+FETCHED, NOT_FETCHED = [*FILES, *(f"*/{name}" for name in FILES)], ["*/*/*"]
 LOG = logging.getLogger("segdiff")
 SHIPPED_NAMES = f"models that come with segdiff: {known_names()} (segdiff models)"
 NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial", re.IGNORECASE)
@@ -46,10 +47,13 @@ def any_from_pretrained(name: str | Path, revision: str | None = None) -> Artifa
 
 
 def _telling(artifact: Loaded) -> Loaded:
-    """The artifact, of which a licence that does not let everybody use it for everything was told."""
-    licence = str(artifact.training.get("license") or "")
-    if NON_COMMERCIAL.search(licence):
-        LOG.warning("%s is under the licence %s: not for commercial use", artifact.identity.partition("@")[0], licence)
+    """The artifact, of which a licence that does not let everybody use it for everything was told, and of members."""
+    told = set()
+    for one in (artifact, *getattr(artifact, "members", {}).values()):
+        licence = str(one.training.get("license") or "")
+        if NON_COMMERCIAL.search(licence) and licence not in told:
+            LOG.warning("%s is under the licence %s: not for commercial use", one.identity.partition("@")[0], licence)
+            told.add(licence)
     return artifact
 
 
@@ -77,12 +81,17 @@ def push_to_hub(folder: str | Path, repository: str, *, private: bool = False, t
 
     if not REPOSITORY.fullmatch(repository):
         raise ArtifactError(f"repository {repository!r}: it is written owner/name")
-    load_ensemble(folder) if is_ensemble(folder) else load_artifact(folder)
+    if is_ensemble(folder):
+        members = load_ensemble(folder).members
+    else:
+        load_artifact(folder)
+        members = {}
+    files = FILES + [f"{member}/{name}" for member in members for name in FILES]
     api = HfApi(token=token)
     try:
         api.create_repo(repository, private=private, exist_ok=True)
         commit = api.upload_folder(
-            repo_id=repository, folder_path=folder, allow_patterns=FILES, commit_message="Upload a segdiff model"
+            repo_id=repository, folder_path=folder, allow_patterns=files, commit_message="Upload a segdiff model"
         )
     except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
         raise ArtifactError(f"{repository} was not uploaded: {_first_line(error)} (hf auth login?)") from error
@@ -106,7 +115,14 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(name), revision=revision, allow_patterns=FILES, library_name="segdiff"))
+        found = snapshot_download(
+            str(name),
+            revision=revision,
+            allow_patterns=FETCHED,
+            ignore_patterns=NOT_FETCHED,
+            library_name="segdiff",
+        )
+        return Path(found)
     except LocalEntryNotFoundError as error:
         raise MissingError(
             f"no model folder {name}, and the hub was not asked (offline) or not reached; it is not in its cache"

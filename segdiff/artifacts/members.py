@@ -20,6 +20,8 @@ from segdiff.artifacts.folder import (
     WEIGHTS,
     Artifact,
     check_version,
+    holds_only_a_model,
+    keep_exports,
     load_artifact,
     plain,
     read_config,
@@ -53,8 +55,14 @@ class EnsembleArtifact:
 
 
 def is_ensemble(folder: str | Path) -> bool:
-    """Whether a model folder is one of an ensemble. Errors as `read_config`."""
-    return "members" in read_config(folder)
+    """Whether a folder is that of an ensemble; of what is no model at all `load_artifact` says what is wrong."""
+    folder = Path(folder)
+    if (folder / WEIGHTS).is_file() or not (folder / CONFIG).is_file():
+        return False
+    try:
+        return "members" in read_config(folder)
+    except ArtifactError:
+        return False
 
 
 def save_ensemble(ensemble: EnsembleArtifact, folder: str | Path) -> Path:
@@ -73,6 +81,7 @@ def save_ensemble(ensemble: EnsembleArtifact, folder: str | Path) -> Path:
     with whole_folder(folder) as new:
         for name, artifact in ensemble.members.items():
             save_artifact(artifact, new / name)
+            keep_exports(folder / name, new / name)
         content = {
             "format_version": FORMAT_VERSION,
             "members": names,
@@ -132,8 +141,12 @@ def _wrong_numbers(inference: Any) -> str:
 
 
 def _ours(folder: Path) -> bool:
-    """Whether nothing is lost if an ensemble takes its place."""
-    if not folder.is_dir():
+    """Whether nothing is lost if an ensemble takes the folder's place."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return folder.is_dir()
+    if not is_ensemble(folder):
         return False
-    inside = [path for path in folder.iterdir() if path.name not in (CONFIG, CARD, PANEL)]
-    return all((path / CONFIG).is_file() and (path / WEIGHTS).is_file() for path in inside)
+    names = read_config(folder)["members"]
+    if _wrong_names(names) or {path.name for path in folder.iterdir()} - {CONFIG, CARD, PANEL, *names}:
+        return False
+    return all(holds_only_a_model(folder / name) for name in names)

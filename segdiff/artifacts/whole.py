@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segdiff.errors import OutputError, SegdiffError
@@ -26,12 +26,14 @@ def whole_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             target.replace(old)
         new.replace(target)
-        shutil.rmtree(old, ignore_errors=True)
     except SegdiffError:  # some are OSErrors, too
         raise
     except OSError as error:
         raise OutputError.of(target, error) from error
     finally:
         if old.exists() and not target.exists():  # cut between the two renames
-            old.replace(target)
+            with suppress(OSError):
+                old.replace(target)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(new, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,8 +44,8 @@ class Ensemble(Predictor):
         if len(members) < 2:
             raise ConfigError("an ensemble needs two models or more")
         first = members[0]
-        named = [member.identity for member in members if "@" in member.identity]
-        if len(set(named)) < len(named):
+        hashes = [one.identity.rpartition("@")[2] for one in _single(members) if "@" in one.identity]
+        if len(set(hashes)) < len(hashes):
             raise ConfigError("a model is given twice: an ensemble of one and the same is no ensemble")
         for member in members[1:]:
             for name in ("image_channels", "mask_channels"):
@@ -182,7 +182,13 @@ class Ensemble(Predictor):
         """As `Predictor.threshold_at`; of members that have their own, the mean before any temperature."""
         if temperature is None:
             return self.inference.threshold
-        raw = [temper_threshold(m.inference.threshold, 1 / m.inference.temperature) for m in self.members]
+        raw = [member.threshold_at(1.0) for member in self.members]
         if self.temperature is not None:
             raw = [temper_threshold(self.inference.threshold, 1 / self.temperature)]
         return temper_threshold(float(np.mean(raw)), check_temperature(temperature))
+
+
+def _single(members: Sequence[Predictor]) -> Iterator[Predictor]:
+    """The members that are no ensembles, and those of the others."""
+    for member in members:
+        yield from _single(member.members) if isinstance(member, Ensemble) else [member]

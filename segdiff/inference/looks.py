@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.models.normalisation import grey_levels, is_grey
+from segdiff.models.normalisation import DENSE, grey_levels, is_grey
 
 GREY, COLOURED = "grey_", "coloured_"
 NO_OBJECT = "no object was found"
@@ -43,7 +43,8 @@ def measure(image: Any, convert: Callable[[Any], NDArray[Any]] = np.asarray) -> 
     lattice = convert(image[:: -(-height // LATTICE), :: -(-width // LATTICE)]).astype(np.float64)
     red, green, blue = (lattice[..., min(c, lattice.shape[2] - 1)] for c in range(3))
     brightness = (red + green + blue) / 3
-    low, high, _ = grey_levels(brightness)
+    more = convert(image[:: -(-height // DENSE), :: -(-width // DENSE)])
+    low, high, _ = grey_levels(brightness, more[..., :3].mean(axis=-1))
     found = {"lightness": float(np.median(brightness)), "contrast": float(high - low)}
     if is_grey(lattice):
         return {f"{GREY}{name}": value for name, value in found.items()}

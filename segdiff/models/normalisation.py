@@ -14,9 +14,13 @@ from segdiff.errors import ConfigError
 KINDS = ("fixed", "per_image", "mixed", "nuclear")
 MOST_COLOUR = 4.0  # grey levels between the channels of a grey picture, for slips of a scanner
 MOST_OF_RANGE = 0.05  # the same as a part of its contrast, for pictures that use little of the scale (12 bits in 16)
+DENSE = 256  # positions along a side that are looked at for what is rare
 # Chosen by the pictures that the model nuclei was trained on, 209 coloured and 196 grey ones:
-SPARSE = 8.0  # ranges by which single pixels stand out where objects are few: 26 and more in two, below 5 in all others
+SPARSE = 8.0  # ranges by which pixels stand out where objects are few: 26 and more in two, below 5 in all others
+OBVIOUS = 20.0  # the same where most of the range lies to one side of the median, as if it were of objects
+RAREST = 2e-4  # share of the positions that may stand out and mean nothing: hot pixels, dust
 DARK_GROUND = 64.0  # grey levels of the brightest channel, median: 175 and more in stained tissue, less in fluorescence
+WHITISH = 0.25  # darkest channel by brightest: stained tissue is pale beside the colours of fluorescence
 LEAST_STAIN = 0.05  # of the amount of haematoxylin, half its range: 0.17 and more in tissue, below 0.02 on glass
 Normalise = Callable[[NDArray[Any]], NDArray[np.float32]]
 
@@ -67,7 +71,7 @@ class Normalisation:
         (h, w, C) on the 0..255 scale. The function maps (h, w, C) on that scale to float32 of the same shape.
         """
         if self.kind == "nuclear":
-            return _nuclear(_lattice(image, convert))
+            return _nuclear(_lattice(image, convert), _lattice(image, convert, DENSE))
         lattice = np.zeros((1, 1, 1), np.float32) if self.kind == "fixed" else _lattice(image, convert)
         if self.kind == "fixed" or (self.kind == "mixed" and not is_grey(lattice)):
             return _straight(np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32))
@@ -82,9 +86,9 @@ class Normalisation:
         return self.fit(image)(image)
 
 
-def _lattice(image: Any, convert: Callable[[Any], NDArray[Any]]) -> NDArray[np.float32]:
+def _lattice(image: Any, convert: Callable[[Any], NDArray[Any]], side: int = 64) -> NDArray[np.float32]:
     height, width = image.shape[:2]
-    return convert(image[:: -(-height // 64), :: -(-width // 64)]).astype(np.float32)
+    return convert(image[:: -(-height // side), :: -(-width // side)]).astype(np.float32)
 
 
 def _percentiles(lattice: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,15 +114,15 @@ def nuclear_stain(part: NDArray[Any]) -> NDArray[np.float32]:
     return density @ np.asarray(hed_from_rgb, np.float32)[:, 0]
 
 
-def _nuclear(lattice: NDArray[np.float32]) -> Normalise:
+def _nuclear(lattice: NDArray[np.float32], dense: NDArray[np.float32]) -> Normalise:
     amount: Callable[[NDArray[Any]], NDArray[np.float32]]
-    stained = not is_grey(lattice) and float(np.median(lattice.max(axis=-1))) > DARK_GROUND
-    if stained:
+    grey = is_grey(lattice)
+    if not grey and _is_stained(lattice):
         amount, least, shines = nuclear_stain, LEAST_STAIN, True
         low, _, high = _percentiles(amount(lattice)[..., None])[:, 0]
     else:
-        amount, least = _mean if is_grey(lattice) else _brightest, 1e-3
-        low, high, shines = grey_levels(amount(lattice))
+        amount, least = _mean if grey else _brightest, 1e-3
+        low, high, shines = grey_levels(amount(lattice), amount(dense))
     mean, std = (low + high) / 2, np.maximum((high - low) / 2, np.float32(least))
     std = std if shines else -std
 
@@ -128,20 +132,36 @@ def _nuclear(lattice: NDArray[np.float32]) -> Normalise:
     return normalise
 
 
-def grey_levels(values: NDArray[Any]) -> tuple[np.float32, np.float32, bool]:
+def _is_stained(lattice: NDArray[np.float32]) -> bool:
+    """Whether colours are those of light through tissue, not of fluorescence on black."""
+    brightest = lattice.max(axis=-1)
+    if np.median(brightest) > DARK_GROUND:
+        return True
+    lit = brightest > DARK_GROUND  # of tissue on a black slide, say
+    return bool(lit.any() and np.median(lattice.min(axis=-1)[lit] / brightest[lit]) > WHITISH)
+
+
+def grey_levels(values: NDArray[Any], dense: NDArray[Any] | None = None) -> tuple[np.float32, np.float32, bool]:
     """What is dark and what is bright in a picture of one channel, and whether its objects are the bright.
 
     The 1st and the 99th percentile; objects are bright where most of the picture is nearer to the first. Objects that
-    cover less than a hundredth are not in these: where single pixels stand out from all others by far, they are the
-    objects, and the median of those that stand out by more than half as much takes the place of the percentile.
+    cover less than a hundredth are not in these: where pixels stand out by far, and the others look like noise (their
+    median lies in the middle) or like nothing beside them, they are the objects; the median of those that stand out by
+    half as much takes the place of the percentile.
+
+    values: over a lattice of positions. dense: over one of more positions, where rare objects are looked for.
     """
     low, middle, high = np.percentile(values, [1, 50, 99]).astype(np.float32)
-    above, below = values.max() - high, low - values.min()
-    if max(above, below) <= SPARSE * (high - low):
+    spread = high - low
+    every = np.sort((values if dense is None else dense).ravel())
+    rare = min(max(2, round(RAREST * every.size)), every.size - 1)
+    above, below = every[-1 - rare] - high, low - every[rare]
+    one_sided = abs(middle - (low + high) / 2) > 0.3 * spread
+    if max(above, below) <= (OBVIOUS if one_sided else SPARSE) * spread:
         return low, high, bool(middle < (low + high) / 2)
     if above > below:
-        return low, np.float32(np.median(values[values > high + above / 2])), True
-    return np.float32(np.median(values[values < low - below / 2])), high, False
+        return low, np.float32(np.median(every[every >= high + above / 2])), True
+    return np.float32(np.median(every[every <= low - below / 2])), high, False
 
 
 def _mean(part: NDArray[Any]) -> NDArray[np.float32]:

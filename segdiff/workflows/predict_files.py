@@ -10,6 +10,7 @@ from typing import Any
 from segdiff.data.images import list_images, read_image
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, SegdiffError, UserError
+from segdiff.inference.ensemble import Ensemble
 from segdiff.inference.prediction import OBJECTS, output_paths
 from segdiff.inference.predictor import Predictor
 from segdiff.inference.run import BatchSize
@@ -184,8 +185,9 @@ def predict_files(
 
 def _layers(predictor: Predictor, sampling: Sampling | None) -> int:
     """Maps of a picture's size that are kept with its chains: of each member, chain and mask channel."""
-    members = getattr(predictor, "members", [predictor])
-    return sum((sampling or one.sampling).chains * one.segmenter.mask_channels for one in members)
+    if isinstance(predictor, Ensemble):
+        return sum(_layers(member, sampling) for member in predictor.members)
+    return (sampling or predictor.sampling).chains * predictor.segmenter.mask_channels
 
 
 def failures(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,7 +52,7 @@ def describe(
     given = {"temperature": temperature, "threshold": threshold}
     if threshold is None and temperature is not None:
         given["threshold"] = predictor.threshold_at(temperature)
-    for one in (described, *described.get("members", [])):
+    for one in _all_of(described):
         if sampling is not None:
             one["sampling"] = asdict(sampling)
         one["inference"] |= {name: value for name, value in given.items() if value is not None}
@@ -66,6 +66,13 @@ def describe(
         "compiled": predictor.compiled,
         "versions": versions(),
     }
+
+
+def _all_of(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """It, and its members, and theirs."""
+    yield described
+    for member in described.get("members", []):
+        yield from _all_of(member)
 
 
 class PredictionRecord:

@@ -124,12 +124,12 @@ def _objects(pred: np.ndarray, target: np.ndarray, truth: Path) -> dict[str, np.
     """Objects of two masks: what their files number; of a binary prediction the connected parts."""
     from skimage.measure import label
 
-    true = instances(target)
+    true = instances(target, sure=True)
     if true is None:
         true = label(foreground(target), connectivity=2)
         if true.max() > 1:
             raise DataError(f"{truth} does not number its objects, which aji, pq and dq need: a binary mask has none")
-    numbered = instances(pred)
+    numbered = instances(pred, sure=True)
     return {
         "instances": label(foreground(pred), connectivity=2) if numbered is None else numbered,
         "true_instances": true,

@@ -9,7 +9,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from test_folder import make
 
 from segdiff.artifacts.folder import save_artifact
-from segdiff.artifacts.hub import FILES, from_pretrained, locate, push_to_hub, save_pretrained
+from segdiff.artifacts.hub import FETCHED, FILES, NOT_FETCHED, from_pretrained, locate, push_to_hub, save_pretrained
+from segdiff.artifacts.members import EnsembleArtifact, save_ensemble
 from segdiff.errors import ArtifactError, MissingError
 
 
@@ -43,14 +44,17 @@ def test_a_folder_is_a_name(folder, asked):
 def test_a_repository_is_a_name_and_only_the_files_of_a_model_are_fetched(asked):
     assert from_pretrained("somebody/nuclei", revision="v1").sampling == make().sampling
     ((name, options),) = asked
-    assert name == "somebody/nuclei" and options["revision"] == "v1" and options["allow_patterns"] == FILES
+    assert name == "somebody/nuclei" and options["revision"] == "v1"
+    assert options["allow_patterns"] == FETCHED and options["ignore_patterns"] == NOT_FETCHED
 
 
 def test_the_files_of_members_are_fetched_and_nothing_else():
     from huggingface_hub.utils import filter_repo_objects
 
-    there = ["model.safetensors", "fine/config.yaml", "fine/README.md", "code.py", "fine/weights.pt", "fine/code.py"]
-    assert list(filter_repo_objects(there, allow_patterns=FILES)) == there[:3]
+    there = ["model.safetensors", "fine/config.yaml", "fine/README.md"]
+    others = ["code.py", "fine/weights.pt", "fine/code.py", "checkpoints/last/model.safetensors"]
+    found = filter_repo_objects(there + others, allow_patterns=FETCHED, ignore_patterns=NOT_FETCHED)
+    assert list(found) == there
 
 
 def test_saving_by_the_hubs_word(tmp_path):
@@ -108,6 +112,16 @@ def test_uploading(folder, monkeypatch):
     monkeypatch.setattr(Api, "refused", True)
     with pytest.raises(ArtifactError, match="somebody/nuclei was not uploaded: 403 Forbidden"):
         push_to_hub(folder, "somebody/nuclei")
+
+
+def test_of_an_ensemble_its_members_are_uploaded_and_nothing_else(tmp_path, monkeypatch):
+    pair = save_ensemble(EnsembleArtifact({"a": make(), "b": make(seed=1)}), tmp_path / "pair")
+    shutil.copytree(pair / "a", pair / "notes")
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    monkeypatch.setattr(Api, "uploaded", [])
+    push_to_hub(pair, "somebody/pair")
+    ((_, _, patterns),) = Api.uploaded
+    assert {"config.yaml", "a/model.safetensors", "b/README.md"} <= set(patterns) and len(patterns) == 3 * len(FILES)
 
 
 def test_what_cannot_be_loaded_is_not_uploaded(folder, monkeypatch):

@@ -83,6 +83,14 @@ def test_its_licence_is_told_once(pair, caplog):
     assert record.getMessage().startswith("pair is under the licence cc-by-nc-sa-4.0")
 
 
+def test_licences_of_members_are_told_where_the_ensemble_names_none(tmp_path, caplog):
+    members = {"free": make(), "not": replace(make(seed=1), training={"license": "cc-by-nc-sa-4.0"})}
+    with caplog.at_level(logging.WARNING):
+        load_predictor(save_ensemble(EnsembleArtifact(members), tmp_path / "pair"), device="cpu")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("not is under the licence")
+
+
 def test_it_may_be_one_of_ours(pair, monkeypatch, capsys):
     monkeypatch.setattr(names, "CHECKOUT", pair.parent)
     monkeypatch.setattr(names, "SHIPPED", (names.Shipped("pair", False, "two"),))
@@ -150,6 +158,30 @@ def test_what_cannot_be_saved_leaves_what_was_there(pair, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
     two = replace(load_ensemble(pair), training={})
+    save_artifact(make(), tmp_path / "zoo" / "a")  # models side by side are no ensemble
+    for folder in (tmp_path / "mine", tmp_path / "zoo"):
+        with pytest.raises(ArtifactError, match="holds other things"):
+            save_ensemble(two, folder)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years" and load_artifact(tmp_path / "zoo" / "a")
+    (pair / "fine" / "notes.txt").write_text("mine")
     with pytest.raises(ArtifactError, match="holds other things"):
-        save_ensemble(two, tmp_path / "mine")
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
+        save_ensemble(two, pair)
+
+
+def test_exports_of_members_that_stay_as_they_are_are_kept(pair):
+    for name in ("fine", "coarse"):
+        (pair / name / "onnx").mkdir()
+    save_ensemble(replace(load_ensemble(pair), members={"fine": make(), "coarse": make(seed=3)}), pair)
+    assert (pair / "fine" / "onnx").is_dir() and not (pair / "coarse" / "onnx").exists()
+
+
+def test_the_model_of_a_run_is_named(tmp_path):
+    save_artifact(make(), tmp_path / "run" / "model")
+    (tmp_path / "run" / "config.yaml").write_text("dataset: {}\n")
+    with pytest.raises(MissingError, match=r"did you mean .*run/model\?"):
+        load_predictor(tmp_path / "run", device="cpu")
+
+
+def test_a_member_beside_its_ensemble_is_given_twice(pair):
+    with pytest.raises(ConfigError, match="given twice"):
+        load_predictor([pair, pair / "fine"], device="cpu")

@@ -127,6 +127,46 @@ def test_nuclear_finds_nuclei_that_are_few(ground, nuclei, noise):
     assert not Normalisation("nuclear")(picture[:8, :8] * 0 + 7).any()  # an even part alone
 
 
+def blobs(ground, nuclei, noise):
+    """512 x 512 of which nuclei cover a sixth, float32, and where they are."""
+    inside = np.zeros((512, 512), bool)
+    for top in range(10, 500, 50):
+        for left in range(10, 500, 50):
+            inside[top : top + 20, left : left + 20] = True
+    return np.where(inside, nuclei, ground) + np.random.default_rng(0).normal(0, noise, inside.shape), inside
+
+
+@pytest.mark.parametrize(
+    "ground, nuclei, spot, value",
+    [
+        (12, 30, np.s_[480:490, 400:480], 255),  # a scale bar
+        (2, 8, tuple(np.random.default_rng(1).integers(0, 512, (2, 30))), 255),  # hot pixels
+        (200, 188, np.s_[100:124, 100:124], 60),  # dust
+    ],
+    ids=["scale bar", "hot pixels", "dust"],
+)
+def test_nuclear_is_not_led_astray_by_what_is_small_and_stands_out(ground, nuclei, spot, value):
+    values, inside = blobs(ground, nuclei, 0.5)
+    values[spot] = value
+    seen = Normalisation("nuclear")(values[..., None].repeat(3, axis=2).astype(np.float32))[..., 0]
+    assert np.median(seen[inside]) > 0.5 and np.median(seen[~inside]) < -0.5
+
+
+def test_nuclear_is_finite_where_a_picture_is_all_but_even():
+    values = np.full((64, 64, 3), 101.00001, np.float32)
+    values[32, 30:34] = np.nextafter(values[0, 0, 0], np.float32(200))
+    assert np.isfinite(Normalisation("nuclear")(values)).all()
+
+
+def test_nuclear_knows_stained_tissue_on_black():
+    rng = np.random.default_rng(0)
+    core = np.full((128, 128, 3), [230, 150, 190]) + rng.integers(-5, 6, (128, 128, 3))
+    core[20:40, 20:40] = [90, 60, 130]
+    core[:, 60:] = 0
+    seen = Normalisation("nuclear")(core.astype(np.uint8))[..., 0]
+    assert seen[20:40, 20:40].mean() > seen[50:, :60].mean()  # what is stained counts, not what shines
+
+
 @pytest.mark.parametrize("colour", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.9, 0, 0.8)])
 def test_nuclear_takes_colours_on_black_for_fluorescence(colour):
     rng = np.random.default_rng(0)
