@@ -28,8 +28,8 @@ class Ensemble(Predictor):
     Args:
         members: two or more, of the same image and mask channels. Scale and windows are each member's own.
         identity: of an ensemble that has a name; else it is the members'.
-        temperature, threshold: of what the members say together, as it was fitted to that; None: each member's
-            probability is at its own temperature, and the threshold is the mean of theirs.
+        temperature: of what the members say together, as it was fitted to that; None: of each its own.
+        threshold: likewise; None: the mean of theirs.
     Raises:
         ConfigError: fewer than two, or members that do not go together.
     """
