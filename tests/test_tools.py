@@ -144,7 +144,15 @@ def test_several_models_are_released_as_an_ensemble(tmp_path):
     facts = {"name": "pair", "license": "cc0-1.0", "members": {"fine": {"summary": "Finer than the other."}}}
     (tmp_path / "facts.yaml").write_text(yaml.safe_dump(facts))
     (tmp_path / "folds.json").write_text(json.dumps({"calibration": {"temperature": 1.5, "threshold": 0.4}}))
-    argv = ["--facts", tmp_path / "facts.yaml", "--calibration", tmp_path / "folds.json", "--out", tmp_path / "pair"]
+    argv = [
+        "--facts",
+        tmp_path / "facts.yaml",
+        "--calibration",
+        tmp_path / "folds.json",
+        f"fine={tmp_path / 'fine.json'}",
+    ]
+    (tmp_path / "fine.json").write_text(json.dumps({"calibration": {"temperature": 2.0, "threshold": 0.3}}))
+    argv += ["--out", tmp_path / "pair"]
     save_artifact(made, tmp_path / "pair")  # a single model was there
     named = [f"fine={tmp_path / 'a/model'}", f"coarse={tmp_path / 'b/model'}"]
     done = run("release_model.py", "--model", *named, *argv)
@@ -152,6 +160,7 @@ def test_several_models_are_released_as_an_ensemble(tmp_path):
     found = load_ensemble(tmp_path / "pair")
     assert list(found.members) == ["fine", "coarse"] and "members" not in found.training
     assert found.inference == {"temperature": 1.5, "threshold": 0.4}
+    assert [one.inference["threshold"] for one in found.members.values()] == [0.3, 0.5]
     for member in found.members.values():
         assert member.training["steps"] == 7 and member.training["license"] == "cc0-1.0"
     assert found.members["fine"].training["summary"] == "Finer than the other."

@@ -10,7 +10,7 @@ names of score files (without .json) to "of", what they are scores of, and "comm
 several of `segdiff evaluate --json` under "folds" counts as one over all their images. No figure is typed in.
 
 Several make an ensemble; what is to be said of each of them alone, the facts have under "members", by name. Views
-are then those of every member, the calibration that of all together.
+are then those of every member, and a calibration without a name is of what they say together.
 
 With --panel ROOT (a folder of images and masks that may be shown to everybody) the card has a picture of what the model
 says of the images that the facts name under "panel": {"names": [...], "split": ..., "text": ...}.
@@ -55,7 +55,7 @@ def main() -> int:
     )
     parser.add_argument("--facts", type=Path, required=True, help="YAML file of facts")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON files of scores")
-    parser.add_argument("--calibration", type=Path, help="JSON file of benchmarks/folds.py")
+    parser.add_argument("--calibration", nargs="+", default=[], metavar="[NAME=]FILE", help="of benchmarks/folds.py")
     parser.add_argument("--views", type=int, help="dihedral views that the model takes unless told otherwise")
     parser.add_argument("--panel", type=Path, metavar="ROOT", help="data whose images the card may show")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; a model there is replaced")
@@ -71,14 +71,13 @@ def main() -> int:
         raise ConfigError(f"{args.facts} tells of the member {unknown[0]}, which --model does not name")
     if args.panel is not None and not (panel or {}).get("names"):
         raise ConfigError(f"--panel: {args.facts} names no picture (panel: names)")
-    fitted = {}
-    if args.calibration is not None:
-        fitted = json.loads(args.calibration.read_text(encoding="utf-8"))["calibration"]
+    fitted = {name: _fitted(path) for name, path in map(_named, args.calibration)}
+    if unknown := sorted(set(fitted) - set(folders) - {""}):
+        raise ConfigError(f"--calibration: there is no model {unknown[0]}")
     if args.panel is not None:
         facts["pictures"] = [{"file": PANEL, "text": panel["text"]}]
     facts["scores"] = [_score(path, about) for path in args.scores]
-    of_each = fitted if "" in folders else {}
-    made = {name: _ready(folder, args.views, of_each) for name, folder in folders.items()}
+    made = {name: _ready(folder, args.views, fitted.get(name, {})) for name, folder in folders.items()}
     known = FILES | set(folders) | set(load_ensemble(args.out).members if is_ensemble(args.out) else ())
     if args.out.is_dir() and (others := sorted({path.name for path in args.out.iterdir()} - known)):
         raise ConfigError(f"{args.out} holds {others[0]}, which is not of a model: choose another folder")
@@ -88,7 +87,7 @@ def main() -> int:
         else:
             about_all = {key: facts[key] for key in OF_ALL if key in facts}
             members = {name: _telling(one, {**about_all, **of_members.get(name, {})}) for name, one in made.items()}
-            save_ensemble(EnsembleArtifact(members, fitted, facts), new)
+            save_ensemble(EnsembleArtifact(members, fitted.get("", {}), facts), new)
         if args.panel is not None:
             _draw(load_predictor(new, device="cpu"), args.panel, panel, new / PANEL)
     print((args.out / "README.md").read_text(encoding="utf-8"))
@@ -98,6 +97,10 @@ def main() -> int:
 def _named(argument: str) -> tuple[str, Path]:
     name, _, folder = argument.partition("=")
     return (name, Path(folder)) if re.fullmatch(r"\w+", name) and folder else ("", Path(argument))
+
+
+def _fitted(path: Path) -> dict[str, float]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))["calibration"])
 
 
 def _ready(folder: Path, views: int | None, fitted: Mapping[str, float]) -> Artifact:
