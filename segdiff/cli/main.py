@@ -17,8 +17,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from segdiff import __version__
 from segdiff.errors import REMEDIES, SegdiffError, UserError
+from segdiff.version import __version__
 
 COMMANDS = {
     "check-data": "look a data set over before training on it",

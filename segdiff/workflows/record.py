@@ -11,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from segdiff import __version__
 from segdiff.data.writers import write_json
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, DataError
 from segdiff.inference.predictor import Predictor
 from segdiff.settings import differences
+from segdiff.version import __version__
 
 FORMAT_VERSION = 1
 # What decides the masks; where and how fast they were made does not.
