@@ -55,9 +55,7 @@ SCORES = ("metrics", "tolerance", "unit", "n", "empty_images", "per_image", "pro
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", required=True, type=Path, help="folder for pictures, tiny models and outputs")
-    parser.add_argument(
-        "--train-again", action="store_true", help="train the tiny models anew: are weights still equal?"
-    )
+    parser.add_argument("--train-again", action="store_true", help="train tiny models anew: are weights still equal?")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--record", type=Path, metavar="JSON", help="write hashes there")
     what.add_argument("--compare", type=Path, metavar="JSON", help="compare with these")
@@ -90,9 +88,9 @@ def gather(work: Path, train_again: bool) -> Iterator[tuple[str, str]]:
             shutil.rmtree(run_folder, ignore_errors=True)
             train(options, data, run_folder)
         yield from of_training(name, run_folder)
-    tiny = {name: [work / name / "model"] for name in TINY}
+    tiny: dict[str, list[Any]] = {name: [work / name / "model"] for name in TINY}
     tiny["ensemble"] = [work / "segdiff_tiny" / "model", work / "smp" / "model"]
-    shipped = {"nuclei": ["nuclei"], "monuseg": [REPOSITORY / "models" / "monuseg"]}
+    shipped: dict[str, list[Any]] = {"nuclei": ["nuclei"], "monuseg": [REPOSITORY / "models" / "monuseg"]}
     pictures = make_pictures(work / "pictures")
     for name, models in {**tiny, **shipped}.items():
         few = ["--chains", "2", "--steps", "2"] if name in shipped else ["--chains", "3", "--steps", "2"]

@@ -10,7 +10,7 @@ from fakes import make_predictor, noisy, picture
 
 from segdiff.diffusion.noise import NoiseField, image_key
 from segdiff.errors import ConfigError, UserError
-from segdiff.inference.predictor import InferenceSettings
+from segdiff.inference.options import InferenceSettings
 from segdiff.inference.rescale import Grids
 from segdiff.inference.windows import Window
 from segdiff.metrics import dice, iou
