@@ -116,7 +116,7 @@ def test_tables_of_two_scales_do_not_get_mixed(model, data, tmp_path, capsys):
     pictures = [str(data / "images" / f"{stem}.png") for stem in "ab"]
     assert main([*argv, pictures[0]]) == 0
     assert main([*argv, pictures[0], "--instances", "--mpp", "0.25"]) == 0
-    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["objects_mpp"] == 0.25
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["options"]["objects_mpp"] == 0.25
     assert main([*argv, *pictures, "--instances", "--mpp", "0.5"]) == 2
     assert "objects_mpp" in capsys.readouterr().err
     assert main([*argv, *pictures, "--instances", "--mpp", "0.25"]) == 0
