@@ -98,34 +98,19 @@ def evaluate(
     scoring = options.scoring or Scoring(protocol.metrics)
     scoring.check(dataset.mpp)
     windows = _windows(predictor, protocol)
-    asked = replace(
-        options.prediction,
-        windows=windows,
-        grid=protocol.grid,
-        keep_chains=bool({"chains", "confidence"} & scoring.needs),
-        keep_raw=True,
-    )
+    scorer = _Scorer(predictor, dataset, protocol, scoring, replace(options.prediction, windows=windows))
     rows = []
-    for number, index in enumerate(chosen):
-        name = dataset.names[index]
+    for number, name in enumerate(dataset.names[index] for index in chosen):
 
         def report(done: float, total: float = 1, number: int = number, name: str = name) -> None:
             if progress is not None:
                 progress(number + done / total, len(chosen), name)
 
         report(0)
-        began = time.perf_counter()
-        sample = dataset[index]
-        shown = protocol.prepare(sample)
-        if _scores_objects(scoring):
-            _numbered(shown)  # a truth that does not tell objects apart is found before any work
-        told = replace(asked, mpp=_mpp(predictor, dataset, protocol, sample))
-        prediction = predictor.predict(shown.image, told, progress=report)
-        seconds = time.perf_counter() - began
-        scores = score_prediction(prediction, shown, scoring, protocol.mpp(dataset.mpp, sample.image.shape[0]))
+        shown, prediction, scores = scorer(chosen[number], report)
         if watch is not None:
             watch(shown, prediction)
-        rows.append({"name": name, **scores, "seconds": round(seconds, 3)})
+        rows.append({"name": name, **scores})
         report(1)
     summary = summarise(rows, scoring)
     images = summary.pop("per_image")  # last, being long
@@ -140,6 +125,36 @@ def evaluate(
         "options": plain(options),
         "per_image": images,
     }
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """Predicts and scores one image of a data set."""
+
+    predictor: Predictor
+    dataset: Dataset
+    protocol: Protocol
+    scoring: Scoring
+    options: PredictOptions
+
+    def __call__(self, index: int, report: Callable[[int, int], None]) -> tuple[Sample, Prediction, dict[str, Any]]:
+        """The sample as the protocol shows it, its prediction, and the scores with the "seconds" that they took."""
+        began = time.perf_counter()
+        sample = self.dataset[index]
+        shown = self.protocol.prepare(sample)
+        if _scores_objects(self.scoring):
+            _numbered(shown)  # a truth that does not tell objects apart is found before any work
+        mpp = self.protocol.mpp(self.dataset.mpp, sample.image.shape[0])
+        told = replace(
+            self.options,
+            mpp=mpp if self.protocol.adapt_scale and self.predictor.takes_mpp else None,
+            grid=self.protocol.grid,
+            keep_chains=bool({"chains", "confidence"} & self.scoring.needs),
+            keep_raw=True,
+        )
+        prediction = self.predictor.predict(shown.image, told, progress=report)
+        seconds = round(time.perf_counter() - began, 3)
+        return shown, prediction, {**score_prediction(prediction, shown, self.scoring, mpp), "seconds": seconds}
 
 
 def score_prediction(
@@ -185,10 +200,3 @@ def _windows(predictor: Predictor, protocol: Protocol) -> tuple[int | None, floa
     own = predictor.inference
     window = own.window if protocol.window is None else protocol.window
     return window, own.overlap if protocol.overlap is None else protocol.overlap
-
-
-def _mpp(predictor: Predictor, dataset: Dataset, protocol: Protocol, sample: Sample) -> float | None:
-    """Micrometres per pixel to tell the predictor: None where protocol or model have no use for them."""
-    if not protocol.adapt_scale or not predictor.takes_mpp:
-        return None
-    return protocol.mpp(dataset.mpp, sample.image.shape[0])

@@ -128,8 +128,7 @@ def predict_files(
         changes: fields of `PredictFilesOptions` and of its `prediction` by their names, in place of those of `options`.
     Returns:
         The content of prediction.json. Each of its "images" has "image" and "status"; one that is "done" also
-        "outputs" (names of files in the folder), "shape", "seconds" and "remarks" (what makes it unlike the pictures
-        that the model was trained on, and what else is to be known of its files); one that "failed" has an "error".
+        "outputs" (names of files in the folder), "shape", "seconds" and "remarks"; one that "failed" has an "error".
     Raises:
         MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
     """
@@ -137,39 +136,33 @@ def predict_files(
     inputs, folder = list_images(images), Path(output_dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another output folder")
-    found = options.part.of(inputs)  # all parts write into one folder
     predictor.scale_factor(options.prediction)  # contradictions are found before any work
     predictor.check(options.prediction)
-    settings = {
-        **describe(predictor, options.prediction),
-        "options": plain(options),
-        "command": list(command) if command is not None else None,
-    }
+    settings = {**describe(predictor, options.prediction), "options": plain(options)}
+    settings["command"] = list(command) if command is not None else None
+    found = options.part.of(inputs)  # all parts write into one folder
     path = folder / RECORD.format(options.part.suffix)
     done, begun = resumable(folder, path, settings, found) if options.resume else ({}, set())
     plan_outputs([image for image in found if str(image) not in done], folder, options.overwrite, inputs, begun)
     record = PredictionRecord(path, settings, found, done)
 
-    def report(done: float, image: Path) -> None:
+    def report(index: int, image: Path, share: float) -> None:
         if progress is not None:
-            progress(done, len(found), image.name)
-
-    def within(index: int, image: Path, share: float) -> None:
-        report(index + share, image)
+            progress(index + share, len(found), image.name)
 
     try:
         for index, image in enumerate(found):
             if str(image) in done:
                 continue
-            report(index, image)
+            report(index, image, 0)
             own = replace(options, overwrite=options.overwrite or str(image) in begun)
             try:
-                facts = _predict_file(predictor, image, folder, own, partial(within, index, image))
+                facts = _predict_file(predictor, image, folder, own, partial(report, index, image))
             except (SegdiffError, OSError, MemoryError) as error:
                 record.update(index, "failed", error=_one_line(error))
             else:
                 record.update(index, "done", **facts)
-            report(index + 1, image)
+            report(index, image, 1)
     finally:
         record.write()
     return record.content
