@@ -23,9 +23,7 @@ DARK_GROUND = 64.0  # grey levels of the brightest channel, median: 175 and more
 WHITISH = 0.25  # darkest channel by brightest: stained tissue is pale beside the colours of fluorescence
 LEAST_STAIN = 0.05  # of the amount of haematoxylin, half its range: 0.17 and more in tissue, below 0.02 on glass
 TISSUE = 0.15  # optical density above that of the palest pixels: what is paler is glass
-LEAST_TISSUE = (
-    0.01  # share of the positions: with less tissue, statistics are the whole picture's
-)
+LEAST_TISSUE = 0.01  # share of the positions: with less tissue, statistics are the whole picture's
 NUCLEI = 99.5  # percentile of haematoxylin over tissue: nuclei cover 1 % of muscle, fat or umbilical cord
 HUE = 0.5  # optical density between two colour channels that becomes 1: about a strong eosin's
 HUE_LIMIT = 3.0  # a channel of 0 has a density without meaning
