@@ -76,8 +76,9 @@ def test_predict_writes_every_object(model, data, tmp_path, capsys):
     assert labels.shape == (40, 48) and labels.max() == len(rows) == len(features) > 0
     assert [int(row["id"]) for row in rows] == list(range(1, len(rows) + 1))
     assert all(float(row["confidence"]) in (0, 0.5, 1) for row in rows)
-    assert main([*argv, "--overwrite"]) == 0  # what lies together belongs together
-    assert not list(out.glob("*_labels.tif")) and not list(out.glob("*.geojson"))
+    assert main([*argv, "--overwrite", "--outputs", "mask"]) == 0  # nothing is deleted, and what is old is told
+    assert "a_labels.tif lies there too, and is not of this run" in capsys.readouterr().err
+    assert np.array_equal(tifffile.imread(out / "a_labels.tif"), labels)
 
 
 def test_resume_tells_objects_apart_where_an_earlier_run_did_not(model, data, tmp_path):
