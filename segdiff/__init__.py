@@ -11,7 +11,7 @@ from segdiff.version import __version__
 __all__ = ["__version__", "load", "train"]
 
 if TYPE_CHECKING:
-    from segdiff.inference.predictor import Predictor
+    from segdiff.inference.protocol import Predictor
 
 # torch takes seconds to import: each function imports what it needs when it is called.
 

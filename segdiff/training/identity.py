@@ -14,16 +14,21 @@ import yaml
 from segdiff.data.augment import Settings as AugmentationSettings
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
-from segdiff.inference.predictor import InferenceSettings
+from segdiff.inference.options import InferenceSettings
 from segdiff.models.denoising import DiffusionSettings
 from segdiff.settings import differences
 from segdiff.training.former_names import rename_settings
 from segdiff.training.run_folder import CHECKPOINT, CONFIG
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 
-# What says where and how long a run is, not which run it is. Another number of threads changes the last bits.
+# What says where and how long a run is, and what its objects are called, not which run it is.
+# Another number of threads changes the last bits.
 NOT_IDENTITY = ("device", "run", "resume", "tracking")
-NOT_IDENTITY_IN = {"trainer": ("workers", "max_minutes", "threads"), "dataset": ("root", "cache_dir")}
+NOT_IDENTITY_IN = {
+    "trainer": ("workers", "max_minutes", "threads"),
+    "dataset": ("root", "cache_dir"),
+    "inference": ("class_name",),
+}
 SHOWN = 3  # differences in a message
 # A setting that came after a run was begun has its default there, which is what was done before there was the setting.
 DEFAULTS: dict[str, Any] = {

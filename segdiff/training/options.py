@@ -8,7 +8,7 @@ from typing import Any
 
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
-from segdiff.inference.predictor import InferenceSettings
+from segdiff.inference.options import InferenceSettings
 from segdiff.settings import read_settings
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 
