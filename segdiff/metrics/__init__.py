@@ -9,6 +9,7 @@ from segdiff.metrics.intervals import bootstrap_interval, bootstrap_ratio_interv
 from segdiff.metrics.overlap import dice, iou, precision, recall
 from segdiff.metrics.predictive import coverage, crps, sample_interval
 from segdiff.metrics.published import fbound_published, wcov_published
+from segdiff.metrics.raters import ged, ged_floor, hm_iou, rater_scores
 from segdiff.metrics.sample_dispersion import dispersion, dispersion_interval, sample_distances
 from segdiff.metrics.shared_threshold import threshold_samples, threshold_sweep
 from segdiff.metrics.table import METRICS, Metric, Scoring
@@ -36,12 +37,16 @@ __all__ = [
     "ece_objects",
     "error_auroc",
     "fbound_published",
+    "ged",
+    "ged_floor",
     "hausdorff_95",
     "held_out_coverage",
+    "hm_iou",
     "iou",
     "nll",
     "pq",
     "precision",
+    "rater_scores",
     "recall",
     "reliability",
     "sample_distances",

@@ -28,7 +28,7 @@ def pairwise_similarity(
     """
     if kind not in KINDS:
         raise ConfigError(f"similarity {kind!r} is not known; known: {', '.join(KINDS)}")
-    a, b = _mask_set(first), _mask_set(second)
+    a, b = mask_set(first), mask_set(second)
     if a.shape[1:] != b.shape[1:]:
         raise ShapeError(f"sets of masks of {a.shape[1:]} and of {b.shape[1:]} do not go together")
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
@@ -48,7 +48,8 @@ def mean_of_pairs(square: NDArray[np.float64]) -> float:
     return float(square[np.triu_indices(len(square), 1)].mean())
 
 
-def _mask_set(masks: ArrayLike) -> NDArray[np.bool_]:
+def mask_set(masks: ArrayLike) -> NDArray[np.bool_]:
+    """Read a set of masks as bool (K, ...). ShapeError for a single mask without its axis, or none."""
     array = np.asarray(masks)
     if array.ndim < 2 or not len(array):
         raise ShapeError(f"a set of masks is (number, height, width), at least one of them; got {array.shape}")

@@ -18,7 +18,7 @@ def crps(samples: ArrayLike, target: ArrayLike, fair: bool = True) -> NDArray[np
     """Compute the continuous ranked probability score: E|X - y| - E|X - X'| / 2, in the unit of the number.
 
     Less is better; for samples that all agree it is the absolute error. Source: Gneiting and Raftery 2007, JASA
-    102(477), eq. 21; of samples: Ferro 2014, QJRMS 140(683).
+    102(477), section 4.2; of samples: Ferro 2014, QJRMS 140(683).
 
     Args:
         samples: (K,), finite.

@@ -10,7 +10,7 @@ from segdiff.metrics.predictive import coverage, crps, least_samples, nominal_co
 
 
 def test_crps_of_a_normal_distribution():
-    # Gneiting and Raftery 2007, eq. 21: sigma (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi)).
+    # Gneiting and Raftery 2007, section 4.2: sigma (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi)).
     samples = 3 + 2 * np.random.default_rng(0).standard_normal(200_000)
     for y in (3.0, 5.0, -4.0):
         z = (y - 3) / 2
