@@ -122,8 +122,9 @@ def empty_brier(samples: ArrayLike, raters: ArrayLike, fair: bool = False) -> fl
     Raises:
         ShapeError: a set without masks.
     """
-    sampled, marked = (~masks.any(axis=(1, 2)) for masks in (mask_set(samples), mask_set(raters)))
-    q, n = float(sampled.mean()), len(sampled)
+    drawn, truths = mask_set(samples), mask_set(raters)
+    q, n = float(np.mean(~drawn.any(axis=(1, 2)))), len(drawn)
+    marked = ~truths.any(axis=(1, 2))
     score = float(np.mean((q - marked) ** 2))
     if not fair:
         return score
