@@ -9,8 +9,11 @@ the picture can be computed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -53,6 +56,31 @@ class Scene:
         """Give the exact probability that a pixel is foreground: (64, 64)."""
         inside = np.mean([self.reach <= shift for shift in SHIFTS], axis=0)
         return np.append(self.presence, 0.0)[self.owner] * inside
+
+    def posterior_mean(self, x_t: torch.Tensor, alpha: float, sigma: float) -> torch.Tensor:
+        """Compute E[x_0 | x_t, picture] of x_t = alpha x_0 + sigma epsilon, x_0 = 2 mask - 1: the exact denoiser.
+
+        Given a shift the candidates are independent: the odds of one are its prior odds times the likelihood ratio of
+        its pixels. A shift weighs as the product over candidates of their total likelihoods.
+
+        x_t: float32 (B, 1, 64, 64). Returns the same shape.
+        """
+        log_ratio = (2 * alpha / sigma**2 * x_t).flatten(1)  # of a pixel, foreground against background
+        log_odds = self._log_prior_odds + torch.einsum("bp,snp->bsn", log_ratio, self._pixels)
+        shift = torch.softmax(F.softplus(log_odds).sum(2), dim=1)
+        mean = torch.einsum("bsn,snp->bp", shift[..., None] * torch.sigmoid(log_odds), self._pixels)
+        return (2 * mean - 1).view_as(x_t)
+
+    @cached_property
+    def _pixels(self) -> torch.Tensor:
+        """float32 (S, n, 64 * 64): which pixels each candidate has at each shift."""
+        own = self.owner == np.arange(len(self.presence))[:, None, None]
+        discs = np.stack([own & (self.reach <= shift) for shift in SHIFTS])
+        return torch.from_numpy(discs.reshape(len(SHIFTS), len(self.presence), -1)).float()
+
+    @cached_property
+    def _log_prior_odds(self) -> torch.Tensor:
+        return torch.from_numpy(np.log(self.presence / (1 - self.presence))).float()
 
     def count_law(self) -> NDArray[np.float64]:
         """Give the exact chance of 0, 1, ..., n discs: the Poisson binomial distribution."""

@@ -30,13 +30,16 @@ from numpy.typing import NDArray
 from segdiff.data.loader import TrainingSamples
 from segdiff.data.writers import write_json
 from segdiff.diffusion.noise import NoiseField
+from segdiff.diffusion.samplers import Denoised
 from segdiff.diffusion.sampling import Sampling
+from segdiff.diffusion.schedules import build_schedule
 from segdiff.metrics.intervals import bootstrap_interval, bootstrap_ratio_interval
 from segdiff.metrics.predictive import coverage, crps, nominal_coverage
 from segdiff.metrics.raters import ged
 from segdiff.metrics.sample_dispersion import sample_distances
 from segdiff.metrics.shared_threshold import even_thresholds, threshold_samples
 from segdiff.models.build import build_segmenter
+from segdiff.models.denoising import sampler_of
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.loop import Trainer
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
@@ -74,6 +77,7 @@ RECIPES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], Sampling]] = {
     "plain": ({**MODEL, "direct_path": False}, PLAIN, DDPM),
     "plain_03": ({**MODEL, "direct_path": False}, {**PLAIN, "signal_scale": 0.3}, DDPM),
 }
+EXACT = {"exact_01": 0.1, "exact_03": 0.3, "exact_1": 1.0}  # the exact denoiser at a signal scale: not trained
 SAMPLINGS = {
     "ddpm10": DDPM,
     "ddpm10small": replace(DDPM, variance="small"),
@@ -124,6 +128,24 @@ def chains(segmenter: Segmenter, scenes: Sequence[Scene], sampling: Sampling) ->
         groups = segmenter.sample(torch.from_numpy(images), noise, sampling, group_size=10 * TOGETHER)
         masks = torch.cat([group[:, :, 0] > 0.5 for group in groups]).numpy()
         yield from masks.transpose(1, 0, 2, 3)
+
+
+def exact_chains(scenes: Sequence[Scene], sampling: Sampling, scale: float) -> Iterator[NDArray[np.bool_]]:
+    """Draw as `chains` does, with the exact denoiser in the place of a trained one: what is wrong is the sampler's."""
+    schedule = build_schedule("cosine", 100, scale)
+    times = sampling.visited(schedule.steps)
+    for number, one in enumerate(scenes):
+        field = NoiseField(0, number)
+
+        def noise(k: int, field: NoiseField = field) -> torch.Tensor:
+            maps = [field.rectangle(chain, k + 1, 0, 0, SIZE, SIZE) for chain in range(sampling.chains)]
+            return torch.from_numpy(np.stack(maps))
+
+        def denoise(x_t: torch.Tensor, t: int, previous: torch.Tensor | None, one: Scene = one) -> Denoised:
+            return Denoised(one.posterior_mean(x_t, float(schedule.alpha[t]), float(schedule.sigma[t])))
+
+        x_0 = sampler_of(sampling)(denoise, noise(-1), schedule, times, noise=noise, clip=sampling.clip)
+        yield (x_0[:, 0] > 0).numpy()
 
 
 def baselines(one: Scene, generator: np.random.Generator, count: int) -> dict[str, NDArray[np.bool_]]:
@@ -212,7 +234,9 @@ def line(what: str, summary: Mapping[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipes", nargs="*", default=[], help=f"of {', '.join(RECIPES)}; NAME@{'|'.join(SAMPLINGS)}")
+    parser.add_argument(
+        "--recipes", nargs="*", default=[], help=f"of {', '.join([*RECIPES, *EXACT])}; NAME@{'|'.join(SAMPLINGS)}"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--images", type=int, default=200)
@@ -237,11 +261,16 @@ def main() -> None:
         show(name, [[score(one, d[name], t) for one, d, t in zip(scenes, drawn, truths, strict=True)]])
     for chosen in args.recipes:
         recipe, _, how = chosen.partition("@")
-        sampling = replace(SAMPLINGS[how] if how else RECIPES[recipe][2], chains=args.samples)
+        sampling = replace(
+            SAMPLINGS[how] if how else DDPM if recipe in EXACT else RECIPES[recipe][2], chains=args.samples
+        )
         rows = []
-        for seed in args.seeds:
-            segmenter = train(recipe, seed, args.steps, Path(args.runs) / f"{recipe}_seed{seed}")
-            found = chains(segmenter, scenes, sampling)
+        for seed in [0] if recipe in EXACT else args.seeds:
+            if recipe in EXACT:
+                found = exact_chains(scenes, sampling, EXACT[recipe])
+            else:
+                segmenter = train(recipe, seed, args.steps, Path(args.runs) / f"{recipe}_seed{seed}")
+                found = chains(segmenter, scenes, sampling)
             rows.append([score(one, s, t) for one, s, t in zip(scenes, found, truths, strict=True)])
         show(chosen, rows)
     if args.json:

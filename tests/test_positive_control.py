@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import positive_control
 import pytest
+import torch
 from discs import PRESENCE, SHIFTS, SIZE, Discs, count_objects, scene
 
 from segdiff.metrics.sample_dispersion import dispersion
@@ -48,6 +49,31 @@ def test_largest_discs_stay_apart_and_smallest_are_no_specks():
         for shift in (SHIFTS[0], SHIFTS[-1]):
             assert count_objects((s.reach <= shift) & (s.owner < n)) == n
         assert ((s.presence >= PRESENCE[0]) & (s.presence <= PRESENCE[1])).all()
+
+
+def test_the_exact_denoiser(one, drawn):
+    x_0 = torch.from_numpy(drawn[:400, None].astype(np.float32) * 2 - 1)
+    epsilon = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
+    # All noise: the marginals. No noise: the mask.
+    np.testing.assert_allclose(one.posterior_mean(epsilon, 1e-4, 1.0)[0, 0], 2 * one.marginal() - 1, atol=5e-3)
+    np.testing.assert_allclose(one.posterior_mean(x_0[:5], 1.0, 0.1), x_0[:5], atol=1e-4)
+    # Between: a posterior mean is orthogonal to what it leaves over, and better than the marginals.
+    said = one.posterior_mean(0.1 * x_0 + 0.995 * epsilon, 0.1, 0.995)
+    left = x_0 - said
+    products = (said * left).mean((1, 2, 3))
+    assert abs(float(products.mean())) < 4 * float(products.std()) / 20
+    assert left.square().mean() < 0.8 * (x_0 - torch.from_numpy(2 * one.marginal() - 1)).square().mean()
+
+
+def test_chains_of_the_exact_denoiser_follow_the_law():
+    scenes, generator = [scene(i, 1) for i in range(12)], np.random.default_rng(2)
+    sampling = replace(positive_control.SAMPLINGS["ddpm25"], chains=39)
+    found = positive_control.exact_chains(scenes, sampling, 0.1)
+    rows = [positive_control.score(s, masks, s.draw(generator, 39)) for s, masks in zip(scenes, found, strict=True)]
+    summary = positive_control.summarise([rows])
+    assert summary["dispersion"]["mean"] == pytest.approx(1, abs=0.05)
+    assert summary["count_sd"]["mean"] == pytest.approx(1, abs=0.15)
+    assert summary["area_cover"]["mean"] == pytest.approx(0.9, abs=0.05)
 
 
 def test_pictures_are_functions_of_their_number():
