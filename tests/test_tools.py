@@ -70,6 +70,27 @@ def test_training_data_for_nuclei(bowls):
     assert again.returncode == 2 and again.stderr.count("\n") == 1 and "exists" in again.stderr
 
 
+def test_organs_stay_as_they_are_and_small_ones_come_more_often(bowls):
+    mask = disc(30)
+    for kind, array, suffix in (("images", (mask * 100 + 20).astype(np.uint8), "jpg"), ("masks", mask, "png")):
+        (bowls / "organs" / kind).mkdir(parents=True)
+        for number in range(17):
+            Image.fromarray(array).save(bowls / "organs" / kind / f"o_{number:02}.{suffix}")
+    organ_of = {f"o_{number:02}": "liver" if number else "heart" for number in range(17)}
+    lines = [f"{name},{organ},{organ}" for name, organ in organ_of.items()]
+    (bowls / "organs" / "index.csv").write_text("\n".join(["name,organ,group", *lines]))
+    done = run(
+        "prepare_nuclei.py",
+        *("--organs", bowls / "organs", "--mixed", bowls / "mixed/train", "--out", bowls / "out"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "17 pictures of stained tissue, 1 others" in done.stdout
+    rows = {row["stem"]: row for row in csv.DictReader((bowls / "out" / "index.csv").read_text().splitlines())}
+    assert rows["o_00"] == {"stem": "o_00", "group": "heart", "look": "organ", "repeat": "3"}
+    assert rows["o_05"]["repeat"] == "1" and rows["c"]["repeat"] == "2"
+    assert read_image(bowls / "out" / "images" / "o_05.png").shape[:2] == mask.shape
+
+
 def test_pictures_of_one_kind_alone(bowls):
     done = run("prepare_nuclei.py", "--mixed", bowls / "mixed/train", "--out", bowls / "out")
     assert done.returncode == 0 and "0 pictures of stained tissue, 1 others" in done.stdout, done.stderr

@@ -22,7 +22,7 @@ RAREST = 2e-4  # share of the positions that may stand out and mean nothing: hot
 DARK_GROUND = 64.0  # grey levels of the brightest channel, median: 175 and more in stained tissue, less in fluorescence
 WHITISH = 0.25  # darkest channel by brightest: stained tissue is pale beside the colours of fluorescence
 LEAST_STAIN = 0.05  # of the amount of haematoxylin, half its range: 0.17 and more in tissue, below 0.02 on glass
-TISSUE = 0.15  # optical density above that of the palest pixels: what is paler is glass
+TISSUE = 0.15  # optical density above that of the palest pixels: what is paler is glass or pale stroma
 LEAST_TISSUE = 0.01  # share of the positions: with less tissue, statistics are the whole picture's
 NUCLEI = 99.5  # percentile of haematoxylin over tissue: nuclei cover 1 % of muscle, fat or umbilical cord
 HUE = 0.5  # optical density between two colour channels that becomes 1: about a strong eosin's
@@ -43,9 +43,9 @@ class Normalisation:
             fluorescence), the darkness of other grey ones. Pictures of all three look alike then. Coloured ones on
             black are fluorescence, too: of their brightest channel. Where nuclei are too few for the percentiles, the
             pixels that stand out take their place (`grey_levels`); "nuclear_colour": the first channel as "nuclear",
-            with percentiles over tissue alone (glass and fat do not stretch the stroma between them); the second and
-            the third are the optical densities of red and of blue less that of green, 0 in grey pictures: the hue of a
-            stain, which does not change with exposure.
+            with the upper percentile over what is denser than glass (few nuclei beside glass and fat are nuclei all the
+            same, and stroma is not); the second and the third are the optical densities of red and of blue less that of
+            green, 0 in grey pictures: the hue of a stain, which does not change with exposure.
         mean, std: for "fixed" and "mixed": one number for each channel.
         dark_objects: for "per_image" and "mixed": a grey picture that is dark for the most part, as of fluorescence, is
             turned into its negative, so that objects are darker than what is around them, as they are in stained
@@ -188,13 +188,16 @@ class StainedPicture:
 
 
 def _stain_levels(pixels: NDArray[Any]) -> tuple[np.float32, np.float32]:
-    """The amounts of haematoxylin of the palest tissue and of nuclei, of tissue alone where there is any; (n, 3)."""
+    """The amounts of haematoxylin of what is pale and of nuclei, for pixels (n, 3).
+
+    Nuclei are the utmost of what is denser than the palest: of the whole picture they may be less than a percentile.
+    """
     density = optical_density(pixels)
-    total = density.mean(axis=1)
+    total, stain = density.mean(axis=1), _haematoxylin(density)
     tissue = total > np.percentile(total, 1) + TISSUE
-    stain = _haematoxylin(density[tissue] if tissue.mean() > LEAST_TISSUE else density)
-    low, high = np.percentile(stain, [1, NUCLEI]).astype(np.float32)
-    return low, high
+    low = np.percentile(stain, 1)
+    high = np.percentile(stain[tissue] if tissue.mean() > LEAST_TISSUE else stain, NUCLEI)
+    return np.float32(low), np.float32(high)
 
 
 def _is_stained(lattice: NDArray[np.float32]) -> bool:
