@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from segdiff.workflows.report.attention import doubt_column, judge, order
-from segdiff.workflows.report.encode import jpeg
+from segdiff.workflows.report.encode import webp
 from segdiff.workflows.report.histograms import histogram
 from segdiff.workflows.report.layers import Shown
 from segdiff.workflows.report.page import data_url
@@ -122,7 +122,7 @@ def _objects_first(pictures: Sequence[Shown]) -> list[dict[str, Any]]:
             "row": index,
             "number": crop.number,
             "sureness": _number(crop.sureness[0]),
-            "picture": data_url("image/jpeg", crop.picture),
+            "picture": data_url("image/webp", crop.picture),
         }
         for crop, index in every[:FIRST_OBJECTS]
     ]
@@ -144,4 +144,4 @@ def _panel(caption: str, path: Path) -> dict[str, str] | None:
         return None
     if rgb.width > PANEL_WIDTH:
         rgb = rgb.resize((PANEL_WIDTH, round(rgb.height * PANEL_WIDTH / rgb.width)))
-    return {"caption": caption, "picture": data_url("image/jpeg", jpeg(np.asarray(rgb)))}
+    return {"caption": caption, "picture": data_url("image/webp", webp(np.asarray(rgb)))}

@@ -1,4 +1,4 @@
-"""Arrays to the small files that a page shows: JPEG of pictures, indexed PNG of masks, outlines and maps."""
+"""Arrays to the small files that a page shows: WebP of pictures and maps, indexed PNG of masks and outlines."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = 64  # of a map's colours: no step is seen, and a map is a third of what 256 levels take
-COLOURS = {"probability": ("viridis", 1.0), "uncertainty": ("magma", 0.5)}  # colour map, value of its last colour
+QUALITY, SMALL = 92, 80  # of WebP: of what is looked at closely, and of the rest
+METHOD = 2  # slower ones make files that are a twentieth smaller
+LEVELS = 256
+COLOURS = {"probability": ("viridis", 1.0), "uncertainty": ("magma", 0.25)}  # colour map, value of its last colour
 FLAT = {"mask": (0, 190, 200), "outlines": (255, 225, 60), "truth": (255, 120, 220)}
 CASING = (10, 12, 16, 170)  # around outlines, so that they are seen on any ground
 
 
-def jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
-    """A picture, uint8 (H, W, 3)."""
+def webp(rgb: NDArray[np.uint8], quality: int = SMALL) -> bytes:
+    """A picture or a map in colours, uint8 (H, W, 3)."""
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(rgb).save(file, format="JPEG", quality=quality, optimize=True)
+    Image.fromarray(rgb).save(file, format="WEBP", quality=quality, method=METHOD)
     return file.getvalue()
 
 
@@ -41,24 +43,22 @@ def outline_png(labels: NDArray[Any], kind: str) -> bytes:
     return _indexed(np.where(border, np.uint8(1), ground * np.uint8(2)), [(0, 0, 0, 0), (*FLAT[kind], 255), CASING])
 
 
-def map_png(values: NDArray[np.floating], kind: str) -> bytes:
-    """Numbers as colours. values: (H, W) from 0; kind: a key of `COLOURS`, whose range is the same for all pictures."""
+def map_colours(values: NDArray[np.floating], kind: str) -> NDArray[np.uint8]:
+    """Numbers (H, W) as colours (H, W, 3).
+
+    kind: a key of `COLOURS`, whose range is the same for all pictures; what is above it has its last colour.
+    """
     top = COLOURS[kind][1]
     steps = np.nan_to_num(values.astype(np.float32), nan=0.0).clip(0, top) * ((LEVELS - 1) / top)
-    return _indexed(np.rint(steps).astype(np.uint8), palette(kind))
+    return palette(kind)[np.rint(steps).astype(np.uint8)]
 
 
 @cache
-def palette(kind: str, levels: int = LEVELS) -> list[tuple[int, int, int, int]]:
-    """Colours of a map from its least value to its greatest, RGBA of 0 to 255.
-
-    Where there is no uncertainty the picture is to be seen: there the map is transparent.
-    """
+def palette(kind: str, levels: int = LEVELS) -> NDArray[np.uint8]:
+    """Colours of a map from its least value to its greatest: (levels, 3)."""
     from matplotlib import colormaps
 
-    table = colormaps[COLOURS[kind][0]](np.linspace(0, 1, levels), bytes=True)
-    alphas = np.linspace(0, 4, levels).clip(0, 1) * 255 if kind == "uncertainty" else np.full(levels, 255)
-    return [(int(r), int(g), int(b), round(a)) for (r, g, b, _), a in zip(table, alphas, strict=True)]
+    return np.ascontiguousarray(colormaps[COLOURS[kind][0]](np.linspace(0, 1, levels), bytes=True)[:, :3])
 
 
 def borders(labels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -83,13 +83,12 @@ def _beside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _indexed(indices: NDArray[np.uint8], colours: list[tuple[int, int, int, int]]) -> bytes:
+    """A PNG of two bits a pixel, or of one."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(indices), mode="P")
     picture.putpalette([channel for colour in colours for channel in colour[:3]])
     file = io.BytesIO()
-    alphas = bytes(colour[3] for colour in colours)
-    more = {} if set(alphas) == {255} else {"transparency": alphas}
-    bits = 1 if len(colours) <= 2 else 2 if len(colours) <= 4 else 8
-    picture.save(file, format="PNG", bits=bits, **more)
+    bits = 1 if len(colours) <= 2 else 2
+    picture.save(file, format="PNG", bits=bits, transparency=bytes(colour[3] for colour in colours))
     return file.getvalue()

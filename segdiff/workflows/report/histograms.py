@@ -47,7 +47,7 @@ def histogram(title: str, unit: str, values: Sequence[float], key: str, digits: 
 def _edges(numbers: np.ndarray) -> np.ndarray:
     """Borders of bins: around each possible share of n chains; over 0 to 1; or from 0 to a round number above 99 %."""
     low, high = float(numbers.min()), float(numbers.max())
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         chains = _chains(numbers)
         if chains is not None:
             return (np.arange(chains + 2) - 0.5) / chains
@@ -59,7 +59,7 @@ def _edges(numbers: np.ndarray) -> np.ndarray:
 
 
 def _chains(numbers: np.ndarray) -> int | None:
-    """The least n of 2 to `MOST_CHAINS` of which all numbers are shares k/n (to four decimals); None if there is none."""
+    """The least n of 2 to `MOST_CHAINS` of which all numbers are shares k/n (to four decimals); None: there is none."""
     for chains in range(2, MOST_CHAINS + 1):
         steps = numbers * chains
         if np.all(np.abs(steps - np.rint(steps)) <= 1e-4 * chains):

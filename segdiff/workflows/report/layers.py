@@ -15,7 +15,7 @@ from segdiff.data.masks import foreground, read_mask
 from segdiff.data.resize import resize_image, truth_to_grid
 from segdiff.errors import DataError, SegdiffError, ShapeError
 from segdiff.inference.overlay import draw_overlay
-from segdiff.workflows.report.encode import flat_png, jpeg, map_png, outline_png
+from segdiff.workflows.report.encode import QUALITY, flat_png, map_colours, outline_png, webp
 from segdiff.workflows.report.objects import Columns, Crop, crops, measure_labels, read_objects, shortened
 from segdiff.workflows.report.rows import DONE, Row
 
@@ -33,7 +33,7 @@ class Shown:
     Attributes:
         row: where it comes from.
         values: numbers by the key of their column; None where there is none.
-        thumbnail: JPEG; None where there is no picture and no mask.
+        thumbnail: WebP; None where there is no picture and no mask.
         layers: kind -> (media type, bytes), all of one size.
         size: (width, height) of the layers.
         scale: of the layers, by the picture's own size.
@@ -136,7 +136,7 @@ def _read(row: Row) -> _Maps:
         try:
             sample = row.sample()
             maps.take("picture", sample.image)
-            maps.take("truth", sample.mask.any(axis=(0, 1)))
+            maps.take("truth", np.asarray(sample.mask.any(axis=(0, 1))))
         except (SegdiffError, OSError, ValueError) as error:
             maps.refuse("data set", error)
     if "picture" not in maps.arrays:
@@ -213,7 +213,7 @@ def _draw(shown: Shown, maps: _Maps, mask: NDArray[np.bool_] | None, longest: in
     ground = arrays.get("picture", arrays.get("overlay"))
     picture = np.zeros((*small, 3), np.uint8) if ground is None else brightened(ground, small)
     if ground is not None:
-        shown.layers["picture"] = ("image/jpeg", jpeg(picture))
+        shown.layers["picture"] = ("image/webp", webp(picture, QUALITY))
     if mask is not None:
         shown.layers["mask"] = ("image/png", flat_png(truth_to_grid(mask, small), "mask"))
     parts = arrays.get("labels", mask)
@@ -225,7 +225,7 @@ def _draw(shown: Shown, maps: _Maps, mask: NDArray[np.bool_] | None, longest: in
     for kind in ("probability", "uncertainty"):
         if kind in arrays:
             values = resize_image(arrays[kind][..., None], small)[..., 0]
-            shown.layers[kind] = ("image/png", map_png(values, kind))
+            shown.layers[kind] = ("image/webp", webp(map_colours(values, kind)))
     drawn = mask if mask is not None else arrays.get("truth")
     if ground is None and drawn is None:
         return
@@ -234,7 +234,7 @@ def _draw(shown: Shown, maps: _Maps, mask: NDArray[np.bool_] | None, longest: in
     reduced = resize_image(picture, tiny)
     if drawn is not None and "overlay" not in arrays:  # which has outlines already
         reduced = draw_overlay(reduced, truth_to_grid(drawn, tiny))
-    shown.thumbnail = jpeg(reduced, 80)
+    shown.thumbnail = webp(reduced)
 
 
 def brightened(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:

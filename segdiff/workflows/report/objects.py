@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segdiff.errors import DataError
 from segdiff.inference.overlay import draw_overlay
-from segdiff.workflows.report.encode import jpeg
+from segdiff.workflows.report.encode import webp
 
 MOST = 1000  # objects of a picture in its table of the page: those to look at first
 CROPS, CROP = 4, 96  # of a picture, for the page's first look; pixels of a crop's sides as it is shown
@@ -26,7 +26,7 @@ class Crop:
     Attributes:
         number: the object's.
         sureness: (confidence or else mean probability); what is least is shown first.
-        picture: JPEG.
+        picture: WebP.
     """
 
     number: int
@@ -124,7 +124,7 @@ def _crop(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> bytes:
 
     large = np.array(Image.fromarray(np.ascontiguousarray(picture)).resize((CROP, CROP), Image.Resampling.BICUBIC))
     at = np.arange(CROP) * len(mask) // CROP
-    return jpeg(draw_overlay(large, mask[at[:, None], at]), 82)
+    return webp(draw_overlay(large, mask[at[:, None], at]))
 
 
 def _number(text: str) -> float | None:

@@ -70,13 +70,13 @@ def legends() -> dict[str, dict[str, Any]]:
     from segdiff.workflows.report.encode import COLOURS, palette
 
     return {
-        kind: {"top": top, "colours": [f"rgb({r},{g},{b})" for r, g, b, _ in palette(kind, LEGEND)]}
+        kind: {"top": top, "colours": [f"rgb({r},{g},{b})" for r, g, b in palette(kind, LEGEND).tolist()]}
         for kind, (_, top) in COLOURS.items()
     }
 
 
 def _policy(style: str, script: str) -> str:
-    """What the page may load: its own style and program, files beside it, pictures within it; nothing of any network."""
+    """What the page may load: its own style and program, files beside it, pictures within it; no network."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode() for text in (style, script)]
     return (
         f"default-src 'none'; img-src data: blob:; style-src 'sha256-{hashes[0]}'; "

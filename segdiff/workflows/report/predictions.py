@@ -1,4 +1,4 @@
-"""A folder of predictions as rows. Tolerant: a record may be older or newer than this code, and files may be missing."""
+"""A folder of predictions as rows. A record may be older or newer than this code, and files may be missing."""
 
 from __future__ import annotations
 

@@ -65,15 +65,12 @@ def read_charts(path: Path) -> list[dict[str, Any]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row.get("step")]
-    charts = []
+    charts: list[dict[str, Any]] = []
     for title, names, logarithmic in CHARTS:
-        lines = [
-            {"name": title_of(name.removeprefix("val_")), "points": points}
-            for name in names
-            if (points := _points(rows, name))
-        ]
-        if lines:
-            least = min(value for line in lines for _, value in line["points"])
+        found = {name: points for name in names if (points := _points(rows, name))}
+        if found:
+            least = min(value for points in found.values() for _, value in points)
+            lines = [{"name": title_of(name.removeprefix("val_")), "points": found[name]} for name in found]
             charts.append({"title": title, "log": logarithmic and least > 0, "lines": lines})
     return charts
 

@@ -100,7 +100,7 @@ def write_report(
     thumbnails: list[str | None] = []
     with _Details(beside, identity, None if options.single_file else INLINE) as details:
         for one in _prepared(source, options.size, progress):
-            thumbnails.append(None if one.thumbnail is None else data_url("image/jpeg", one.thumbnail))
+            thumbnails.append(None if one.thumbnail is None else data_url("image/webp", one.thumbnail))
             details.add(details_of(one))
             one.thumbnail, one.layers, one.objects = None, {}, {}  # a thousand pictures are not kept in memory
             shown.append(one)
