@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -345,6 +346,31 @@ def test_nothing_is_left_of_a_report_that_was_not_finished(made, tmp_path, monke
 def test_the_same_report_is_the_same_file(made, tmp_path):
     pages = [write_report([made / "out"], tmp_path / name / "report.html").page for name in ("one", "two")]
     assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_text_has_contrast_in_light_and_dark():
+    """WCAG 2.2: 4.5 to 1 for text, 3 to 1 for the borders of controls."""
+    style = (files("segdiff.workflows.report") / "templates" / "report.css").read_text()
+    pairs = dict(re.findall(r"--([a-z-]+): light-dark\((#\w+, #\w+)\)", style))
+    for scheme in (0, 1):
+        colours = {name: luminance(pair.split(", ")[scheme]) for name, pair in pairs.items()}
+        for ground in ("ground", "surface", "raised"):
+            for text in ("text", "muted", "accent", "good", "warn", "bad"):
+                assert contrast(colours[text], colours[ground]) >= 4.5, (scheme, text, ground)
+            assert contrast(colours["control"], colours[ground]) >= 3, (scheme, "control", ground)
+        assert contrast(colours["text"], colours["soft"]) >= 4.5
+        assert contrast(colours["accent"], colours["soft"]) >= 4.5
+        assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one, other):
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
 
 
 # What is refused.
