@@ -78,10 +78,10 @@ def main() -> None:
                 seconds, work = time.perf_counter() - began, time.process_time() - work
                 files = list(written.beside.iterdir()) if written.beside else []
                 size = sum(path.stat().st_size for path in files)
-                print(
-                    f"{name}: {written.pictures} pictures, written in {seconds:.1f} s ({work:.1f} s of processor time); "
-                    f"page {written.page.stat().st_size / 1e6:.1f} MB, beside it {len(files)} files {size / 1e6:.1f} MB"
-                )
+                told = f"written in {seconds:.1f} s ({work:.1f} s of processor time)"
+                large = f"page {written.page.stat().st_size / 1e6:.1f} MB"
+                beside = f"beside it {len(files)} files, {size / 1e6:.1f} MB"
+                print(f"{name}: {written.pictures} pictures, {told}; {large}, {beside}")
                 runs = [opened(driver, written.page) for _ in range(args.times)]
                 medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
                 print("  " + ", ".join(f"{key} {value:.0f} ms" for key, value in medians.items()))

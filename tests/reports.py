@@ -13,6 +13,7 @@ import numpy as np
 from fakes import make_predictor, noisy
 from PIL import Image
 
+from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS
 from segdiff.workflows.predict_files import predict_files
 
 SIZE = (64, 80)
@@ -41,7 +42,8 @@ def make_pictures(folder: Path) -> Path:
 
 def make_predictions(pictures: Path, folder: Path, **settings: Any) -> Path:
     """What `segdiff predict --instances` leaves, by a model of three chains that looks at red."""
-    predict_files(make_predictor(noisy, chains=3), [pictures], folder, **{"instances": True, **settings})
+    settings = {"outputs": (*DEFAULT_OUTPUTS, *OBJECT_OUTPUTS), **settings}
+    predict_files(make_predictor(noisy, chains=3), [pictures], folder, **settings)
     return folder
 
 

@@ -21,6 +21,7 @@ from reports import NAMES, SIZE, data_of, decoded, details_of, make_pictures, ma
 
 from segdiff.cli.main import main
 from segdiff.errors import ConfigError
+from segdiff.workflows.outputs import DEFAULT_OUTPUTS
 from segdiff.workflows.report import write
 from segdiff.workflows.report.objects import MOST
 from segdiff.workflows.report.write import ReportOptions, write_report
@@ -234,7 +235,7 @@ def test_parts_are_one_folder_and_the_newest_run_counts(made, tmp_path):
     pictures = tmp_path / "pictures"
     shutil.copytree(made / "pictures", pictures)
     for index in (1, 2):
-        make_predictions(pictures, out, part=Part(index, 2), instances=False)
+        make_predictions(pictures, out, part=Part(index, 2), outputs=DEFAULT_OUTPUTS)
     os.utime(out / "prediction_1of2.json", (1, 1))
     _, rows, _ = reported(out)
     assert set(rows) == {*NAMES, "broken"} and "objects" not in rows["a"]["values"]

@@ -20,6 +20,7 @@ from segdiff.data.protocols import get_protocol
 from segdiff.data.writers import write_json
 from segdiff.errors import DataError
 from segdiff.workflows.evaluate import evaluate
+from segdiff.workflows.outputs import DEFAULT_OUTPUTS
 from segdiff.workflows.report.attention import judge, order
 from segdiff.workflows.report.histograms import histogram
 from segdiff.workflows.report.layers import Shown
@@ -136,7 +137,7 @@ def test_predictions_and_scores_together(scores, root, tmp_path):
 
 
 def test_sources_that_do_not_go_together(scores, root, tmp_path):
-    out = make_predictions(root / "train" / "images", tmp_path / "out", instances=False)
+    out = make_predictions(root / "train" / "images", tmp_path / "out", outputs=DEFAULT_OUTPUTS)
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"per_image": [{"name": "z", "dice": 1.0, "iou": 1.0}]}))
     with pytest.raises(DataError, match="share no picture: 0 is in the first only, z in the second"):

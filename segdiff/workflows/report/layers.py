@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,9 @@ from segdiff.workflows.report.rows import DONE, Row
 
 THUMBNAIL = 160  # pixels of its longest side: 80 in the page, on a screen of two dots a pixel
 MOST_PIXELS = 2**27  # a larger picture is not read as a whole
+LARGE = 2**23  # pixels: with its maps such a picture takes some 100 MB, so that one is prepared at a time
+_ALONE = threading.Lock()
+_READING = threading.Lock()  # Pillow's limit of pixels and Python's warnings, which reading sets, are of all threads
 TOO_LARGE = "it is too large to be shown here: open it in QuPath or napari"
 FINER = 4  # times: outlines of small pictures are drawn on so much finer a grid
 GONE = "the file is no longer there"
@@ -81,10 +86,13 @@ class _Maps:
         if path is None:
             return
         try:
-            size = read_size(path)
+            with _READING:
+                size = read_size(path)
             if size is not None and size[0] * size[1] > MOST_PIXELS:
                 raise DataError(TOO_LARGE)
-            self.take(kind, reader(path))
+            with _READING:
+                array = reader(path)
+            self.take(kind, array)
         except (SegdiffError, OSError, MemoryError, ValueError) as error:
             self.refuse(kind, error)
 
@@ -101,10 +109,18 @@ class _Maps:
 def prepare(row: Row, size: int) -> Shown:
     """Read all that there is of a picture and make it small; what cannot be read becomes a note.
 
+    Safe in threads, and a gain: most of the work leaves Python's lock.
+
     Args:
         row: of a source.
         size: pixels of the longest side of the layers.
     """
+    large = row.shape is not None and row.shape[0] * row.shape[1] > LARGE
+    with _ALONE if large else nullcontext():
+        return _prepare(row, size)
+
+
+def _prepare(row: Row, size: int) -> Shown:
     shown = Shown(row, values=dict(row.scores))
     maps = _read(row)
     labels, mask = maps.arrays.get("labels"), maps.arrays.get("mask")
@@ -125,7 +141,7 @@ def prepare(row: Row, size: int) -> Shown:
         _draw(shown, maps, mask, size)
         picture = maps.arrays.get("picture")
         if columns is not None and picture is not None:
-            shown.crops = crops(_bytes(picture), mask, columns)
+            shown.crops = crops(_bytes(picture), mask if labels is None else labels, columns)
     shown.notes += [f"{', '.join(kinds)}: {why}" for why, kinds in maps.refused.items()]
     return shown
 
@@ -134,7 +150,8 @@ def _read(row: Row) -> _Maps:
     maps = _Maps(row.shape)
     if row.sample is not None:
         try:
-            sample = row.sample()
+            with _READING:
+                sample = row.sample()
             maps.take("picture", sample.image)
             maps.take("truth", np.asarray(sample.mask.any(axis=(0, 1))))
         except (SegdiffError, OSError, ValueError) as error:

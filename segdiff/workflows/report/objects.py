@@ -6,6 +6,7 @@ import csv
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,12 +90,12 @@ def shortened(columns: Columns) -> Columns:
     return {name: [values[index] for index in kept] for name, values in columns.items()}
 
 
-def crops(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | None, columns: Columns) -> list[Crop]:
+def crops(picture: NDArray[np.uint8], labels: NDArray[Any] | None, columns: Columns) -> list[Crop]:
     """The objects of a picture to look at first.
 
     Args:
         picture: uint8 (H, W, 3), at its full size.
-        mask: bool (H, W), for the outlines; None draws none.
+        labels: (H, W) numbers of objects, or a mask (bool), for the outline; None draws none.
         columns: with "x" and "y"; without confidence and probability no object is more doubtful than others, and
             none is cut out.
     """
@@ -114,8 +115,11 @@ def crops(picture: NDArray[np.uint8], mask: NDArray[np.bool_] | None, columns: C
         )
         place = np.s_[top : top + side, left : left + side]
         sureness = tuple(math.inf if (value := columns[key][index]) is None else value for key in keys)
-        inside = np.zeros((side, side), bool) if mask is None else mask[place]
-        found.append(Crop(int(columns["id"][index] or 0), sureness, _crop(picture[place], inside)))
+        number = int(columns["id"][index] or 0)
+        inside = np.zeros((side, side), bool)
+        if labels is not None:
+            inside = labels[place] if labels.dtype == np.bool_ else labels[place] == number
+        found.append(Crop(number, sureness, _crop(picture[place], inside)))
     return found
 
 

@@ -146,7 +146,7 @@ def _identity(title: str, source: Source) -> str:
 
 
 def _prepared(source: Source, size: int, progress: Progress | None) -> Iterator[Shown]:
-    """The pictures made small, in order; decoding and encoding leave Python's lock, so that threads help."""
+    """The pictures made small, in order."""
     total = len(source.rows)
     workers = max(1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
     with ThreadPoolExecutor(workers) as pool:

@@ -27,6 +27,8 @@ function shown(value, digits = 0) {
 }
 
 const withUnit = (text, unit) => (unit && text !== "–" ? `${text} ${unit}` : text);
+// A title within a sentence: "Confidence" begins small, "IoU" stays as it is.
+const within = (title) => (/^[A-Z][a-z ]/.test(title) ? title[0].toLowerCase() + title.slice(1) : title);
 const plural = (count, one, many) => `${shown(count)} ${count === 1 ? one : many || `${one}s`}`;
 
 // A browser may refuse to keep anything (private windows, settings): the page works all the same.

@@ -73,7 +73,7 @@ function card(index) {
 
 function leastSure(row) {
   const column = data.columns.find((one) => one.key === data.doubt);
-  return column ? `${column.title} ${withUnit(shown(row.values[column.key], column.digits), column.unit)}` : "";
+  return column ? `${within(column.title)} ${withUnit(shown(row.values[column.key], column.digits), column.unit)}` : "";
 }
 
 function showFirst() {
@@ -81,7 +81,7 @@ function showFirst() {
   byId("first").hidden = false;
   const column = data.columns.find((one) => one.key === data.doubt);
   const unlike = "then those with warnings, with empty masks, or unlike the others";
-  byId("first-why").textContent = `Failures first, ${unlike}${column ? `; the rest by ${column.title}` : ""}.`;
+  byId("first-why").textContent = `Failures first, ${unlike}${column ? `; the rest by ${within(column.title)}` : ""}.`;
   const wanting = rows.filter((row) => row.weight > 0).length;
   byId("first-list").append(...byRank.slice(0, Math.min(FIRST, Math.max(LEAST_FIRST, wanting))).map(card));
   byId("objects-first").hidden = !data.objects.length;

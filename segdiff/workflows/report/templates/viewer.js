@@ -269,7 +269,7 @@ const OBJECT_DIGITS = { area: 0, probability: 2, uncertainty: 3, confidence: 2, 
 
 function objectColumns(objects) {
   const numbers = Object.keys(objects).filter((name) => name !== "id");
-  const sure = ["confidence", "probability", "uncertainty", "area", "area_um2"].filter((name) => numbers.includes(name));
+  const sure = ["confidence", "probability", "area", "area_um2", "uncertainty"].filter((name) => numbers.includes(name));
   const rest = numbers.filter((name) => !sure.includes(name) && !["x_um", "y_um"].includes(name));
   return [
     ...(objects.x && objects.y ? [{ key: "crop", title: "Crop", cell: (at) => crop(objects, at) }] : []),
