@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": "scores of a model on a data set",
     "join": "one of the scores of several parts (evaluate --part)",
     "score": "scores of masks made by any tool",
+    "report": "a page to look at predictions, scores or a training with",
     "compare": "the paired difference between two files of scores",
     "models": "the models that come with segdiff",
     "export": "write a model for other runtimes (ONNX)",
