@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data import object_files, writers
+from segdiff.data.annotations.outlines import trace
+from segdiff.data.object_table import object_table, table_rows
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.inference.objects import FoundObject, describe_objects, separate, shares_of_chains
 from segdiff.inference.overlay import draw_overlay
 
 OBJECTS = {"labels": "tif", "objects": "csv", "outlines": "geojson"}  # files of objects told apart
-COLUMNS = ("id", "x", "y", "area", "probability", "uncertainty", "confidence")
-MICROMETRES = ("x_um", "y_um", "area_um2")
+JUDGED = ("probability", "uncertainty", "confidence")  # columns of the table that are of the model
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,19 +130,25 @@ class Prediction:
         else:
             paths.pop("overlay").unlink(missing_ok=True)
         if instances:
-            self._save_objects(paths, mpp)
+            paths["outlines"] = self._save_objects(paths, stem, image, mpp)
         else:
+            Path(f"{paths['outlines']}.gz").unlink(missing_ok=True)
             for name in OBJECTS:
                 paths.pop(name).unlink(missing_ok=True)
         return paths
 
-    def _save_objects(self, paths: Mapping[str, Path], mpp: float | None) -> None:
+    def _save_objects(
+        self, paths: Mapping[str, Path], stem: str, image: NDArray[Any] | None, mpp: float | None
+    ) -> Path:
+        """The path of the outlines, which may be packed."""
         labels, found = self.objects()
-        rows = [_row(one, mpp) for one in found]
+        judged = {name: np.array([getattr(one, name) for one in found], np.float64) for name in JUDGED}
+        batches = list(trace(labels))
+        columns = object_table(labels, image, mpp, judged, batches)
         object_files.write_labels(paths["labels"], labels)
-        object_files.write_table(paths["objects"], COLUMNS if mpp is None else COLUMNS + MICROMETRES, rows)
-        measured = {row["id"]: {key: row[key] for key in row if key not in ("id", "x", "y")} for row in rows}
-        object_files.write_geojson(paths["outlines"], labels, measured, "Nucleus")
+        object_files.write_table(paths["objects"], ("image", *columns), table_rows(columns, stem))
+        measured = object_files.measurements_of(columns, mpp)
+        return object_files.write_geojson(paths["outlines"], labels, measured, picture=stem, batches=batches)
 
     def _single_mask(self) -> NDArray[np.bool_]:
         if self.probability.ndim != 2:
@@ -156,20 +163,3 @@ def output_paths(folder: str | Path, stem: str) -> dict[str, Path]:
     """The files that `Prediction.save` may write for a stem: slide_mask.png, slide_probability.tif, ..."""
     names = {"mask": "png", "probability": "tif", "uncertainty": "tif", "overlay": "png"} | OBJECTS
     return {name: Path(folder) / f"{stem}_{name}.{suffix}" for name, suffix in names.items()}
-
-
-def _row(one: FoundObject, mpp: float | None) -> dict[str, Any]:
-    """An object in the table; lengths in pixels, and in micrometres where those of a pixel are known."""
-    values: list[float | int | None] = [
-        one.label,
-        one.x,
-        one.y,
-        one.area,
-        one.probability,
-        one.uncertainty,
-        one.confidence,
-    ]
-    row = dict(zip(COLUMNS, values, strict=True))
-    if mpp is not None:
-        row |= dict(zip(MICROMETRES, (one.x * mpp, one.y * mpp, one.area * mpp**2), strict=True))
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
