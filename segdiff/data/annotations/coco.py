@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segdiff.data.annotations.rasterise import cover
 from segdiff.data.annotations.shapes import AnnotatedPicture, Annotation, Bitmap, Polygon
 from segdiff.errors import DataError
 
-MOST_PIXELS = 2**32  # of a picture whose objects are run-length codes: each is decoded in the picture's size
+MOST_PIXELS = 2**36  # of a picture
+MOST_DECODED = 2**26  # pixels of an object that is a run-length code
 
 
 def is_coco(content: Any) -> bool:
@@ -71,39 +71,70 @@ class CocoFile(Mapping[str | None, AnnotatedPicture]):
         return len(self._pictures)
 
 
-def decode(code: Mapping[str, Any], size: tuple[int, int], where: str) -> NDArray[np.uint8]:
+def decode(code: Mapping[str, Any], size: tuple[int, int], where: str) -> Bitmap:
     """Decode a run-length code.
 
+    pycocotools decodes only what is sound: of runs that end too early it returns whatever lay in memory.
+
     Args:
-        code: "counts", a list (by columns, the background first) or compressed text, and "size".
+        code: "counts", a list (down the columns, the background first) or compressed text, and "size".
         size: (height, width) that it must have.
         where: names the object in errors.
-    Returns:
-        uint8 (H, W) of 0 and 1.
     Raises:
         DataError: not a run-length code of this size.
     """
-    from pycocotools import mask as coco
-
     counts = code.get("counts")
     try:
-        if isinstance(counts, list) and (min(counts, default=0) < 0 or sum(counts) != size[0] * size[1]):
-            raise DataError(f"{where}: its run lengths do not add up to {size[0]} x {size[1]} pixels")
         stored = tuple(int(length) for length in code.get("size", size))
-        if stored != size:
-            raise DataError(f"{where}: its run-length code is of {' x '.join(map(str, stored))} pixels")
-        if isinstance(counts, list):
-            packed = coco.frPyObjects({"counts": counts, "size": list(size)}, *size)
-        elif isinstance(counts, str):
-            packed = {"counts": counts.encode(), "size": list(size)}
-        else:
+        if isinstance(counts, str):
+            counts = _unpacked_runs(counts)
+        elif not isinstance(counts, list):
             raise DataError(f"{where}: its segmentation is neither polygons nor a run-length code")
-        mask: NDArray[np.uint8] = coco.decode(packed)
+        runs = np.array(counts, dtype=np.int64)
+        if runs.ndim != 1 or (runs != np.array(counts)).any():
+            raise ValueError("counts that are no whole numbers")
     except DataError:
         raise
-    except Exception as error:  # pycocotools raises bare Exception, TypeError, ValueError, OverflowError
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}: its segmentation cannot be read ({error})") from error
-    return mask
+    if runs.min(initial=0) < 0 or runs.max(initial=0) > size[0] * size[1] or int(runs.sum()) != size[0] * size[1]:
+        raise DataError(f"{where}: its run lengths do not add up to {size[0]} x {size[1]} pixels")
+    if stored != size:
+        raise DataError(f"{where}: its run-length code is of {' x '.join(map(str, stored))} pixels")
+    if runs[1::2].sum() > MOST_DECODED:
+        raise DataError(f"{where}: its run-length code is of {runs[1::2].sum():,} pixels; give it as polygons")
+    starts, lengths = (np.cumsum(runs) - runs)[1::2], runs[1::2]
+    places = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+    columns, rows = np.divmod(places, size[0])
+    if not places.size:
+        return Bitmap(0, 0, np.zeros((0, 0), bool))
+    top, left = int(rows.min()), int(columns[0])
+    pixels = np.zeros((int(rows.max()) - top + 1, int(columns[-1]) - left + 1), bool)
+    pixels[rows - top, columns - left] = True
+    return Bitmap(top, left, pixels)
+
+
+def _unpacked_runs(text: str) -> list[int]:
+    """Run lengths from COCO's compressed text.
+
+    A character from "0" on has six bits: five of the number, the least first, and one that says whether more follow.
+    The highest bit of a number is its sign. From the fourth on, numbers are differences to the last but one.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError("no compressed counts")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (1 << shift) if bits & 16 else 0
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("compressed counts that are cut")
+    return runs
 
 
 def is_polygon(points: Any) -> bool:
@@ -179,6 +210,7 @@ def _encode(own: Bitmap, size: tuple[int, int]) -> dict[str, Any]:
     ends = places[np.diff(places, append=places[-1] + 2) > 1] + 1
     edges = np.column_stack([starts, ends]).ravel()
     counts = np.diff(edges, prepend=0, append=size[0] * size[1])
+    counts = counts[: counts.size - (counts[-1] == 0)]
     packed = coco.frPyObjects({"counts": counts.tolist(), "size": list(size)}, *size)
     return {"size": list(size), "counts": packed["counts"].decode()}
 
@@ -216,19 +248,9 @@ def _annotation(one: dict[str, Any], classes: Mapping[Any, str], size: tuple[int
     crowd = bool(one.get("iscrowd", 0))
     segmentation = one.get("segmentation")
     if isinstance(segmentation, Mapping):
-        pixels = decode(segmentation, size, where) > 0
-        return Annotation(bitmap=_cropped(pixels), class_name=name, crowd=crowd)
+        return Annotation(bitmap=decode(segmentation, size, where), class_name=name, crowd=crowd)
     if not isinstance(segmentation, list) or not segmentation or not all(map(is_polygon, segmentation)):
         hint = "; boxes alone are no outlines" if not segmentation else ""
         raise DataError(f"{where} has neither polygons of three points or more nor a run-length code{hint}")
     polygons = tuple((np.array(points, np.float64).reshape(-1, 2),) for points in segmentation)
     return Annotation(polygons, class_name=name, crowd=crowd)
-
-
-def _cropped(pixels: NDArray[np.bool_]) -> Bitmap:
-    """A bitmap of the picture's size, without its empty margins."""
-    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    if not rows.size:
-        return Bitmap(0, 0, np.zeros((0, 0), bool))
-    top, left = int(rows[0]), int(columns[0])
-    return Bitmap(top, left, pixels[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1].copy())

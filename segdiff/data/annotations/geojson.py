@@ -126,6 +126,8 @@ class _Reader:
                 return [_polygon(rings) for rings in geometry["coordinates"] if rings]
             if kind == "GeometryCollection":
                 return [polygon for part in geometry["geometries"] for polygon in self._polygons(part)]
+        except DataError:
+            raise
         except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise DataError(f"{where} has no geometry of numbers as GeoJSON has them") from error
         if kind not in ("Point", "MultiPoint", "LineString", "MultiLineString"):

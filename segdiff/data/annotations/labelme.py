@@ -52,6 +52,8 @@ def read_labelme(content: Any, path: Path) -> AnnotatedPicture:
                 left_out[NO_AREA] += 1
                 continue
             part = _annotation(kind, shape, where)
+        except DataError:
+            raise
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{where} has no points as Labelme has them") from error
         key = (number, None) if group is None else (str(label), str(group))

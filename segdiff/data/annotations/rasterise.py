@@ -87,6 +87,13 @@ def cover(annotation: Annotation, height: int, width: int) -> Bitmap:
     return Bitmap(top, left, pixels)
 
 
+def whole(bitmap: Bitmap, height: int, width: int) -> NDArray[np.bool_]:
+    """bool (height, width): a bitmap in its picture."""
+    pixels = np.zeros((height, width), bool)
+    _put(bitmap, pixels, 0, 0)
+    return pixels
+
+
 def is_degenerate(annotation: Annotation) -> bool:
     """Whether an object has no area whatever the grid: no bitmap, and polygons of fewer than 3 different vertices, on
     one line, or with a coordinate that is not finite."""

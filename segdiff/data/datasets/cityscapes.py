@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from segdiff.data.annotations.coco import decode, is_polygon
+from segdiff.data.annotations.rasterise import whole
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.hdf5 import find_array, open_hdf5, read_array
 from segdiff.data.images import read_image, to_rgb, value_scale
@@ -205,7 +206,7 @@ def _filled(instance: Instance) -> np.ndarray:
 
     shape, size = instance.shape, (instance.height, instance.width)
     if isinstance(shape, Mapping):
-        return decode(shape, size, instance.name)
+        return whole(decode(shape, size, instance.name), *size).astype(np.uint8)
     if not isinstance(shape, list):
         raise DataError(f"{instance.name}: its segmentation is neither polygons nor a run-length code")
     if not shape or not all(is_polygon(polygon) for polygon in shape):
