@@ -15,7 +15,7 @@ from segdiff.data.annotations.geojson import ZIPPED_ABOVE, feature, write_featur
 from segdiff.data.annotations.outlines import Outlines, trace
 from segdiff.data.writers import atomic, write_tiff
 
-CLASS_NAME = "Nucleus"  # of objects whose model names none
+CLASS_NAME = "Nucleus"  # of objects where no other name is given
 # Columns of the table (`segdiff.data.object_table`) that go with an outline, and what QuPath calls such a measurement.
 # The others can be had from the table, or from QuPath's own "Add shape features": they would double the file.
 MEASUREMENTS = {"probability": "Probability", "uncertainty": "Uncertainty", "confidence": "Confidence"}

@@ -223,7 +223,7 @@ def write_features(path: str | Path, features: Iterable[Mapping[str, Any]], zipp
     Raises:
         OutputError: it cannot be written.
     """
-    plain, packed = Path(path), Path(f"{path}.gz")
+    plain, zipped_path = Path(path), packed(path)
     chunks, held = [], 0
     stream = _chunks(features)
     for chunk in stream:
@@ -234,15 +234,20 @@ def write_features(path: str | Path, features: Iterable[Mapping[str, Any]], zipp
     else:
         with atomic(plain) as file:
             file.writelines(chunks)
-        _remove(packed)
+        _remove(zipped_path)
         return plain
     # Without name and date: the same objects give the same bytes.
-    with atomic(packed) as file, gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as zipped:
+    with atomic(zipped_path) as file, gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as zipped:
         zipped.writelines(chunks)
         chunks.clear()
         zipped.writelines(stream)
     _remove(plain)
-    return packed
+    return zipped_path
+
+
+def packed(path: str | Path) -> Path:
+    """Where `write_features` writes what is too large for `path`."""
+    return Path(f"{path}.gz")
 
 
 def _chunks(features: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
