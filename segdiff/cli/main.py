@@ -28,6 +28,7 @@ COMMANDS = {
     "join": "one of the scores of several parts (evaluate --part)",
     "score": "scores of masks made by any tool",
     "compare": "the paired difference between two files of scores",
+    "convert": "masks and annotations from one format into another",
     "models": "the models that come with segdiff",
     "export": "write a model for other runtimes (ONNX)",
     "import-official": "make a model folder of a checkpoint of the published code",

@@ -176,8 +176,9 @@ def feature(
     identity: str,
     measurements: Mapping[str, float | None] | None = None,
     name: str | None = None,
+    kind: str = "detection",
 ) -> dict[str, Any]:
-    """Make a GeoJSON feature that QuPath takes for a detection.
+    """Make a GeoJSON feature as QuPath takes it.
 
     Args:
         polygons: one or several, with holes.
@@ -185,10 +186,11 @@ def feature(
         identity: text that is this object's own, such as picture and number; its hash becomes the id.
         measurements: by the names that QuPath shows; None and what is not finite is left out.
         name: shown beside the object.
+        kind: QuPath's type of the object: "detection", or "annotation", which can be edited by hand.
     """
     parts = [[_numbers(ring) for ring in polygon] for polygon in polygons]
     one = len(parts) == 1
-    properties: dict[str, Any] = {"objectType": "detection"}
+    properties: dict[str, Any] = {"objectType": kind}
     if name is not None:
         properties["name"] = name
     if class_name is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data.annotations.files import MOST_BYTES
-from segdiff.data.annotations.outlines import outlines
+from segdiff.data.annotations.polygons import as_polygons, grouped
 from segdiff.data.annotations.rasterise import is_degenerate
 from segdiff.data.annotations.shapes import NO_AREA, AnnotatedPicture, Annotation, Polygon, ellipse
 from segdiff.errors import DataError
@@ -71,15 +71,6 @@ def roi_zip(annotations: Sequence[Annotation], where: str) -> bytes:
     return file.getvalue()
 
 
-def as_polygons(annotation: Annotation) -> tuple[Polygon, ...]:
-    """An object as polygons alone: a bitmap becomes its outline."""
-    polygons = tuple(polygon for polygon in annotation.polygons if not is_degenerate(Annotation((polygon,))))
-    if annotation.bitmap is None:
-        return polygons
-    traced = outlines(annotation.bitmap.pixels.astype(np.int32), (annotation.bitmap.top, annotation.bitmap.left))
-    return polygons + tuple(polygon for _, parts in traced for polygon in parts)
-
-
 def _unzipped(content: bytes, path: Path) -> list[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
@@ -123,7 +114,7 @@ def _annotation(roi: ImagejRoi, where: str) -> Annotation | None:
             return _box(roi, where, name)
         if roi.composite:
             rings = [_finite(np.array(ring, np.float64)) for ring in roi.coordinates(multi=True)]
-            return Annotation(_grouped(rings), class_name=name)
+            return Annotation(grouped(rings), class_name=name)
     except NotImplementedError:
         raise DataError(f"{where} has curves, which cannot be read: in ImageJ, make it a polygon") from None
     except DataError:
@@ -161,39 +152,6 @@ def _class_name(roi: ImagejRoi) -> str | None:
         if colon and key.strip() == CLASS:
             return value.strip() or None
     return None
-
-
-def _grouped(rings: list[NDArray[np.float64]]) -> tuple[Polygon, ...]:
-    """Polygons with holes from the rings of a composite region, of which every other one from outside in is a hole."""
-    import shapely
-
-    rings = [ring for ring in rings if not is_degenerate(Annotation(((ring,),)))]
-    areas = np.array([shapely.Polygon(ring) for ring in rings])
-    if not areas.size:
-        return ()
-    if not shapely.is_valid(areas).all() or shapely.overlaps(areas[:, None], areas).any():
-        return _alternating(areas)
-    holds = shapely.contains(areas[:, None], areas) & ~np.eye(len(areas), dtype=bool)
-    depth = holds.sum(axis=0)
-    polygons = {i: [rings[i]] for i in np.flatnonzero(depth % 2 == 0).tolist()}
-    for hole in np.flatnonzero(depth % 2).tolist():
-        around = np.flatnonzero(holds[:, hole] & (depth == depth[hole] - 1))
-        polygons[int(around[0])].append(rings[hole])
-    return tuple(tuple(found) for found in polygons.values())
-
-
-def _alternating(areas: NDArray[np.object_]) -> tuple[Polygon, ...]:
-    """Likewise where rings cross."""
-    import shapely
-
-    whole = shapely.make_valid(areas[0])
-    for one in areas[1:]:
-        whole = shapely.symmetric_difference(whole, shapely.make_valid(one))
-    parts = [part for part in shapely.get_parts(whole) if part.geom_type == "Polygon"]
-    return tuple(
-        (shapely.get_coordinates(part.exterior), *(shapely.get_coordinates(ring) for ring in part.interiors))
-        for part in parts
-    )
 
 
 def _roi(polygons: tuple[Polygon, ...], name: str, where: str) -> ImagejRoi:

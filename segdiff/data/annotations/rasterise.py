@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data.annotations.shapes import Annotation, Bitmap, Polygon
+from segdiff.errors import DataError
 
 if TYPE_CHECKING:
     import shapely
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # What `rasterise` does, as a number: raised when its output changes, so that cached masks are made anew.
 RASTERISER_VERSION = 2
 TILE = 64  # pixels: larger polygons are filled by tiles, of which only those on the boundary are tested by pixel
+OUTSIDE = 1.0  # pixels beyond the border up to which an object may lie and be of this picture
 LARGEST = 2.0**31  # coordinates beyond are no places in a picture
 
 
@@ -61,6 +63,27 @@ def rasterise(
         report["clipped"] += reaches_over(annotations[i], height, width)
         part[free] = i + 1
     return _without_gaps(found, len(annotations)), report
+
+
+def check_inside(annotations: Sequence[Annotation], height: int, width: int, where: str) -> None:
+    """Refuse objects that lie outside their picture: they were drawn at another scale, or in another one.
+
+    Args:
+        annotations: in the order of their file.
+        height, width: of the picture.
+        where: names the file in errors.
+    Raises:
+        DataError: an object that lies outside by more than `OUTSIDE`.
+    """
+    for number, one in enumerate(annotations, start=1):
+        if is_degenerate(one):
+            continue
+        left, top, right, bottom = extent(one)
+        if right < -OUTSIDE or bottom < -OUTSIDE or left > width + OUTSIDE or top > height + OUTSIDE:
+            raise DataError(
+                f"{where}: object {number} lies outside the image, {height} x {width} (height x width), at x {left:g}, "
+                f"y {top:g}: it is of another scale or another picture"
+            )
 
 
 def cover(annotation: Annotation, height: int, width: int) -> Bitmap:

@@ -10,13 +10,11 @@ import numpy as np
 from segdiff.data.annotations import JSON, is_annotation, read_annotations
 from segdiff.data.annotations.coco import CocoFile, is_coco
 from segdiff.data.annotations.files import parse_json
-from segdiff.data.annotations.rasterise import extent, is_degenerate, rasterise
+from segdiff.data.annotations.rasterise import check_inside, rasterise
 from segdiff.data.annotations.shapes import NO_AREA, AnnotatedPicture
 from segdiff.data.datasets.pairs import by_stem, stem_of
 from segdiff.data.images import images_in
 from segdiff.errors import ConfigError, DataError
-
-OUTSIDE = 1.0  # pixels that an object must lie outside its picture to be taken for one of another picture or scale
 
 
 class DrawnTruths:
@@ -88,16 +86,8 @@ class DrawnTruths:
             raise DataError(f"{path} is of a picture of {there} pixels, the image {stem} is {here} (height x width)")
         if not picture.annotations and picture.left_out.get(NO_AREA):
             raise DataError(f"{path} holds points or lines only, which have no area")
+        check_inside(picture.annotations, *size, str(path))
         chosen = picture.only(self.classes).annotations
-        for number, one in enumerate(picture.annotations, start=1):
-            if is_degenerate(one):
-                continue
-            left, top, right, bottom = extent(one)
-            if right < -OUTSIDE or bottom < -OUTSIDE or left > size[1] + OUTSIDE or top > size[0] + OUTSIDE:
-                raise DataError(
-                    f"{path}: object {number} lies outside the image, {size[0]} x {size[1]} (height x width), at x "
-                    f"{left:g}, y {top:g}: it is of another scale or another picture"
-                )
         labels, _ = rasterise(chosen, *size, small_on_top=True)
         return labels, not any(one.crowd for one in chosen)
 
