@@ -74,7 +74,7 @@ class _Words:
 
     def __init__(self, key: tuple[int, int]) -> None:
         self._generator: Any = np.random.Philox(key=np.array([k & _MASK for k in key], dtype=np.uint64))
-        self._state = {**self._generator.state, "buffer_pos": 4}  # 4: no word is left over
+        self._state: Any = {**self._generator.state, "buffer_pos": 4}  # 4: no word is left over
         self._counter = self._state["state"]["counter"]
 
     def read(self, counter: tuple[int, int, int], count: int) -> NDArray[np.uint64]:

@@ -19,6 +19,7 @@ from segdiff.inference.ensemble import Ensemble
 from segdiff.inference.predictor import InferenceSettings, Predictor
 from segdiff.models.device import pick_device, resolve_precision
 from segdiff.models.export import FASTEST, check_runtime, is_installed, with_runtime
+from segdiff.models.folding import fold_segmenter
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
 
@@ -51,7 +52,7 @@ def load_predictor(
     loaded = [any_from_pretrained(one) for one in names]
 
     def ready(artifact: Artifact) -> Predictor:
-        predictor = predictor_of(artifact, device, precision, runtime, compiled)
+        predictor = predictor_of(artifact, device, precision, runtime, compiled, fold=True)
         predictor.sampling = change_sampling(predictor.sampling, **changes)
         predictor.check()
         return predictor
@@ -71,8 +72,12 @@ def predictor_of(
     precision: str = "auto",
     runtime: str = "torch",
     compiled: bool = False,
+    fold: bool = False,
 ) -> Predictor:
-    """The predictor of an artifact that is in memory, saved or not."""
+    """The predictor of an artifact that is in memory, saved or not.
+
+    fold: predict by a copy of its network whose batch norms are folded (`segdiff.models.folding`).
+    """
     segmenter = artifact.segmenter
     if check_runtime(runtime) == "auto":
         runtime = "torch" if compiled else _fastest(artifact, device, precision)
@@ -80,6 +85,8 @@ def predictor_of(
         raise ConfigError(f"runtime={runtime} compiles by itself: compile is for runtime=torch")
     if runtime != "torch":
         segmenter, device, precision = _exported(artifact, device, precision, runtime)
+    elif fold:
+        segmenter = fold_segmenter(segmenter, resolve_precision(pick_device(device), precision))
     return Predictor(
         segmenter,
         artifact.normalisation,
