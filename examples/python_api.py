@@ -4,13 +4,13 @@ python examples/python_api.py runs/demo/model picture.png         after `make de
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import segdiff
 from segdiff.data.images import read_image
+from segdiff.workflows.outputs import save_prediction
 
 
 def main(model: str, picture: str, output: str = "out") -> None:
@@ -27,7 +27,7 @@ def main(model: str, picture: str, output: str = "out") -> None:
     print(f"least sure at row {row}, column {column}: {probability[row, column]:.2f} +- {deviation.max():.2f}")
 
     # More chains cost little, since the picture is encoded once; the first ones stay what they were.
-    more = predictor.predict(image, sampling=replace(predictor.sampling, chains=16), keep_chains=True)
+    more = predictor.predict(image, chains=16, keep_chains=True)
     areas = (more.chains > predictor.inference.threshold).mean(axis=(1, 2))
     print(f"area by chain: {areas.min():.1%} to {areas.max():.1%}")
 
@@ -45,7 +45,7 @@ def main(model: str, picture: str, output: str = "out") -> None:
     on_disk = predictor.predict(np.load(Path(output) / "picture.npy", mmap_mode="r"))
     print(f"from disk the same: {np.array_equal(on_disk.mask, prediction.mask)}")
 
-    for path in prediction.save(output, "picture", image=image, overwrite=True).values():
+    for path in save_prediction(prediction, output, "picture", image=image, overwrite=True).values():
         print(path)
 
 

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load", "train"]
 
 if TYPE_CHECKING:
-    from segdiff.inference.predictor import Predictor
+    from segdiff.inference.protocol import Predictor
 
 # torch takes seconds to import: each function imports what it needs when it is called.
 

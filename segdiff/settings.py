@@ -1,10 +1,11 @@
-"""From plain values, as a configuration file holds them, to a dataclass of settings; and how two of them differ."""
+"""From plain values, as configuration files hold them, to dataclasses of settings and back; how two of them differ."""
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -35,6 +36,39 @@ def read_settings(kind: type[T], group: str, given: Any) -> T:
         _check_type(f"{group}.{key}", value, hint)
         values[key] = value
     return kind(**values)
+
+
+def plain(value: Any) -> Any:
+    """Return mappings, lists, text and numbers only, as YAML and JSON hold them; a dataclass becomes a mapping."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value.item() if hasattr(value, "item") else value  # a number of numpy or torch
+
+
+def changed(options: T, changes: Mapping[str, Any]) -> T:
+    """Return a copy of a dataclass of options with other values, by the names of its fields.
+
+    Those of a `prediction` in it (`segdiff.inference.options.PredictOptions`) go by their own names, too.
+
+    Raises:
+        ConfigError: a name that is not known, or a value that the options refuse.
+    """
+    own = [f.name for f in fields(options)]  # type: ignore[arg-type]
+    inner = getattr(options, "prediction", None)
+    known = [*own, *(f.name for f in fields(inner))] if inner is not None else own
+    for name in changes:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise ConfigError(f"{name} is not known" + (f", did you mean {close[0]}?" if close else ""))
+    values = {name: value for name, value in changes.items() if name in own}
+    rest = {name: value for name, value in changes.items() if name not in own}
+    if rest:
+        values["prediction"] = changed(values.get("prediction", inner), rest)
+    return replace(options, **values) if values else options  # type: ignore[type-var]
 
 
 def differences(old: Any, new: Any, key: str = "") -> Iterator[str]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from segdiff.diffusion.sampling import Sampling
-from segdiff.inference.predictor import InferenceSettings, Predictor
+from segdiff.inference.options import ComputeOptions, InferenceSettings
+from segdiff.inference.predictor import ModelInfo, ModelPredictor
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
 
@@ -78,22 +79,20 @@ class FakeSegmenter(Segmenter):
             yield torch.stack([self.answer(image, noise(chain, 0).to(image), chain) for chain in chains])
 
 
-def make_predictor(answer: Answer = red, *, chains: int = 1, **settings: Any) -> Predictor:
+def make_predictor(answer: Answer = red, *, chains: int = 1, **settings: Any) -> ModelPredictor:
     """On the CPU, in float32, seeing pixels / 255; `settings` of segmenter, windows and scale."""
     network = {k: settings.pop(k) for k in ("image_channels", "mask_channels", "size_multiple") if k in settings}
     scale = settings.pop("scale", None)
     identity = settings.pop("identity", "fake@0")
     segmenter = FakeSegmenter(answer, **network)
     channels = segmenter.image_channels
-    return Predictor(
+    return ModelPredictor(
         segmenter,
         Normalisation("fixed", [0.0] * channels, [255.0] * channels),
         Sampling(chains=chains),
         InferenceSettings(**{"window": 32, "overlap": 0.25, **settings}),
-        scale=scale,
-        identity=identity,
-        device="cpu",
-        precision="float32",
+        ModelInfo(identity, scale or {}),
+        ComputeOptions("cpu", "float32"),
     )
 
 

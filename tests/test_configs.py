@@ -9,7 +9,7 @@ from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import DATASETS
 from segdiff.data.protocols import get_protocol
 from segdiff.diffusion.sampling import Sampling
-from segdiff.inference.predictor import InferenceSettings
+from segdiff.inference.options import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.settings import read_settings

@@ -21,7 +21,7 @@ from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.errors import ConfigError, ShapeError, UserError
 
 Normalise = Callable[[np.ndarray], np.ndarray]
-Augment = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+Augment = Callable[..., Any]  # (image, mask, seed[, context]): segdiff.data.augment.Augmentation
 Batch = dict[str, torch.Tensor]
 
 # Keeps the streams of passes and of samples apart: the counter of Philox starts elsewhere.
@@ -35,7 +35,8 @@ class TrainingSamples:
     Args:
         dataset: read one image at a time; decoded and resized images are kept in memory.
         normalise: (H, W, 3) on the 0..255 scale to float32 (H, W, 3). If it has a method `fit`, it is fitted
-            to each whole image, as in inference, and what that returns normalises the augmented crop.
+            to each whole image, as in inference, and what that returns normalises the augmented crop; what has a
+            `context` (n, 3) of the image's pixels is refitted to it as augmentation changed its colours.
         augment: (image, mask (M, H, W), seed) to (image, mask).
         seed: 0 or more.
         prepare: what is done to each sample before augmentation, as `Protocol.as_seen`; None: nothing.
@@ -75,7 +76,14 @@ class TrainingSamples:
         augment_seed, rater = _words(self.seed, _SAMPLE, n, 2)
         sample, normalise = self._sample(self.image_index(n))
         truth = sample.mask[int(rater) % len(sample.mask)]
-        image, mask = self.augment(sample.image, truth, int(augment_seed))
+        context = getattr(normalise, "context", None)
+        if context is None:
+            image, mask = self.augment(sample.image, truth, int(augment_seed))
+        else:  # the picture's statistics in the colours that the crop is shown in
+            image, mask, context = self.augment(
+                sample.image, truth, int(augment_seed), context.astype(sample.image.dtype)
+            )
+            normalise = normalise.refitted(context)  # type: ignore[attr-defined]
         image = np.ascontiguousarray(normalise(image).transpose(2, 0, 1), dtype=np.float32)
         mask = mask.astype(np.float32) * 2 - 1
         return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "n": n}

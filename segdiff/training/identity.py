@@ -13,9 +13,14 @@ import yaml
 from segdiff.errors import ConfigError
 from segdiff.settings import differences
 
-# What says where and how long a run is, not which run it is. Another number of threads changes the last bits.
+# What says where and how long a run is, and what its objects are called, not which run it is.
+# Another number of threads changes the last bits.
 NOT_IDENTITY = ("device", "run", "resume", "tracking")
-NOT_IDENTITY_IN = {"trainer": ("workers", "max_minutes", "threads"), "dataset": ("root", "cache_dir")}
+NOT_IDENTITY_IN = {
+    "trainer": ("workers", "max_minutes", "threads"),
+    "dataset": ("root", "cache_dir"),
+    "inference": ("class_name",),
+}
 SHOWN = 3  # differences in a message
 
 

@@ -15,6 +15,7 @@ from segdiff.artifacts.hub import from_pretrained
 from segdiff.artifacts.members import EnsembleArtifact, is_ensemble, load_ensemble, save_ensemble
 from segdiff.cli.main import main
 from segdiff.errors import ArtifactError, ConfigError, MissingError
+from segdiff.inference.options import PredictOptions
 from segdiff.inference.temperature import temper, temper_threshold
 from segdiff.workflows.load import load_predictor
 
@@ -29,12 +30,13 @@ def pair(tmp_path):
 
 def test_it_predicts_as_its_members_given_one_by_one(pair):
     image = picture()
-    one = load_predictor(pair, device="cpu", views=2)
-    several = load_predictor([pair / "fine", pair / "coarse"], device="cpu", views=2)
-    got, wanted = one.predict(image), several.predict(image)
+    one = load_predictor(pair, device="cpu")
+    several = load_predictor([pair / "fine", pair / "coarse"], device="cpu")
+    got, wanted = one.predict(image, views=2), several.predict(image, views=2)
     np.testing.assert_array_equal(got.probability, wanted.probability)
     np.testing.assert_array_equal(got.uncertainty, wanted.uncertainty)
-    assert [member.sampling.views for member in one.members] == [2, 2]
+    described = one.describe(PredictOptions(views=2))
+    assert [member["sampling"]["views"] for member in described["members"]] == [2, 2]
     assert got.model == load_ensemble(pair).identity and got.model.startswith("pair@")
     assert [member["model"].partition("@")[0] for member in one.describe()["members"]] == ["fine", "coarse"]
 

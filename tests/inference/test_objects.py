@@ -14,6 +14,7 @@ from scipy import ndimage
 from segdiff.errors import ConfigError
 from segdiff.inference.ensemble import Ensemble
 from segdiff.inference.objects import describe_objects, separate, shares_of_chains, typical_diameter
+from segdiff.workflows.outputs import OBJECT_OUTPUTS, save_prediction
 
 
 def disc(y, x, radius, shape=(60, 80)):
@@ -230,7 +231,7 @@ def test_a_model_with_cores_predicts_a_mask_and_tells_apart(slide, tmp_path):
     assert (left.confidence, right.confidence) == (pytest.approx(2 / 3), 1)
     assert right.probability > left.probability and left.uncertainty > right.uncertainty
     assert (round(left.y, 1), round(right.y, 1)) == (30.5, 30.5) and left.x < 38 < right.x
-    paths = prediction.save(tmp_path, "slide", slide, instances=True, mpp=0.5)
+    paths = save_prediction(prediction, tmp_path, "slide", OBJECT_OUTPUTS, mpp=0.5)
     assert np.array_equal(tifffile.imread(paths["labels"]), labels)
     rows = list(csv.DictReader(paths["objects"].read_text().splitlines()))
     assert [int(row["area"]) for row in rows] == [one.area for one in found]
@@ -239,13 +240,11 @@ def test_a_model_with_cores_predicts_a_mask_and_tells_apart(slide, tmp_path):
     )
     features = json.loads(paths["outlines"].read_text())["features"]
     assert [feature["properties"]["measurements"]["area"] for feature in features] == [one.area for one in found]
-    again = prediction.save(tmp_path, "slide", slide, overwrite=True)  # objects of an earlier run are not left behind
-    assert not {"labels", "objects", "outlines"} & set(again) and not (tmp_path / "slide_labels.tif").exists()
 
 
 def test_one_chain_and_no_mpp_leave_cells_empty(slide, tmp_path):
     predictor = make_predictor(two_channels, mask_channels=2, channels=("mask", "core"), window=None)
-    paths = predictor.predict(slide).save(tmp_path, "slide", instances=True)
+    paths = save_prediction(predictor.predict(slide), tmp_path, "slide", OBJECT_OUTPUTS)
     header, first, *_ = paths["objects"].read_text().splitlines()
     assert header == "id,x,y,area,probability,uncertainty,confidence" and first.endswith(",,")
 
