@@ -70,9 +70,3 @@ class Source:
             size = " x ".join(map(str, grids.model))
             raise UserError(f"resized to {size} for the model, the picture does not fit the memory") from error
         return Source(resized, self.channels, factor=1.0)
-
-
-def pad_to(part: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Mirror (h, w, C) at the right and bottom up to (height, width, C): no black that no picture has."""
-    rows, columns = height - part.shape[0], width - part.shape[1]
-    return np.pad(part, ((0, rows), (0, columns), (0, 0)), mode="reflect") if rows or columns else part
