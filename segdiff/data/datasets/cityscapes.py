@@ -28,6 +28,7 @@ from segdiff.data.annotations.rasterise import whole
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.hdf5 import find_array, open_hdf5, read_array
 from segdiff.data.images import read_image, to_rgb, value_scale
+from segdiff.data.random_words import BOX, random_words
 from segdiff.data.splits import check_split, of_fold
 from segdiff.errors import ConfigError, DataError, MissingError
 
@@ -196,7 +197,7 @@ def _percent(instance: Instance, trained: set[str], seed: int) -> int:
     if instance.picture not in trained:
         return OTHER_PERCENT
     low, high = TRAIN_PERCENT
-    word = np.random.Philox(key=seed, counter=np.array([0, 0, instance.number, 3], np.uint64)).random_raw()
+    (word,) = random_words(seed, BOX, instance.number, 1)
     return low + int(word) % (high - low + 1)
 
 
