@@ -6,7 +6,7 @@ READY = .venv/.ready
 DEMO = runs/demo
 PICTURE = examples/nuclei/val/images/a31deaf0ac279d5f.png
 
-.PHONY: help demo test check clean
+.PHONY: help demo test check browser clean
 
 help:  ## the targets of this file
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -36,6 +36,11 @@ check: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+browser:  ## Chromium for the tests of the report's page (Debian's packages; asks for root), which skip without it
+	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || { \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update --quiet && $$sudo apt-get install --quiet --yes --no-install-recommends chromium chromium-driver; }
 
 clean:  ## remove what make made, but for trained runs
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache $(DEMO)

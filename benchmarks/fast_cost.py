@@ -27,7 +27,8 @@ from published_cost import CHAINS, STEPS, WINDOWS, measure, operations
 from segdiff.data.writers import write_json
 from segdiff.diffusion.noise import NoiseField
 from segdiff.diffusion.sampling import Sampling
-from segdiff.inference.predictor import InferenceSettings, Predictor
+from segdiff.inference.options import ComputeOptions, InferenceSettings
+from segdiff.inference.predictor import ModelPredictor
 from segdiff.models.build import build_segmenter
 from segdiff.models.device import autocast, resolve_precision
 from segdiff.models.normalisation import Normalisation
@@ -40,21 +41,18 @@ GRID = [(1, 1), (2, 1), (2, 8), (2, 9), (4, 8), (2, 32)]  # (steps, chains)
 SIZES, COUNTS = (256, 512, 1024, 2048), (1, 2, 4, 8, 16, 32, 64)
 
 
-def predictor(model: str, precision: str = "auto", **sampling: Any) -> Predictor:
+def predictor(model: str, precision: str = "auto", **sampling: Any) -> ModelPredictor:
     """Of a network of conf/model with random weights."""
     torch.manual_seed(0)
     published = model.startswith("segdiff")
     config = compose(
         [f"model={model}", f"diffusion={'published' if published else 'few_steps'}", "dataset.root=unused"]
     )
-    for key in ("init", "encoder_weights"):
-        config["model"].pop(key, None)
     segmenter = build_segmenter(config["model"], config["diffusion"]).eval()
     chosen = Sampling("ddim", steps=2, chains=8, clip=True)
     windows = InferenceSettings(window=256, overlap=0.0) if published else InferenceSettings(window=None)
-    return Predictor(
-        segmenter, Normalisation(), replace(chosen, **sampling), windows, device="cpu", precision=precision
-    )
+    compute = ComputeOptions("cpu", precision)
+    return ModelPredictor(segmenter, Normalisation(), replace(chosen, **sampling), windows, compute=compute)
 
 
 def picture(size: int) -> np.ndarray:
@@ -65,7 +63,7 @@ def noise(size: int) -> Callable[[int, int], torch.Tensor]:
     return lambda chain, draw: torch.from_numpy(NoiseField(0, 0).rectangle(chain, draw, 0, 0, size, size))[None]
 
 
-def sample(made: Predictor, image: torch.Tensor, steps: int, chains: int) -> Callable[[], Any]:
+def sample(made: ModelPredictor, image: torch.Tensor, steps: int, chains: int) -> Callable[[], Any]:
     chosen = replace(made.sampling, steps=steps, chains=chains)
     return lambda: list(made.segmenter.sample(image, noise(image.shape[-1]), chosen))
 

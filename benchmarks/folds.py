@@ -13,48 +13,29 @@ takes two of these files for the models as they are.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from segdiff.data.datasets import build_dataset
-from segdiff.data.datasets.base import Sample
-from segdiff.data.protocols import default_protocol, get_protocol
+from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.protocols import Protocol, default_protocol, get_protocol
 from segdiff.data.writers import write_json
+from segdiff.inference.options import PredictOptions
 from segdiff.inference.prediction import Prediction
-from segdiff.inference.predictor import Predictor
-from segdiff.inference.temperature import temper, temper_threshold
+from segdiff.inference.protocol import Predictor
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.table import Scoring
+from segdiff.settings import plain
 from segdiff.workflows.calibrate import Calibration
-from segdiff.workflows.evaluate import evaluate
+from segdiff.workflows.evaluate import EvaluateOptions, evaluate, score_prediction
 from segdiff.workflows.load import load_predictor
+from segdiff.workflows.record import describe
 from segdiff.workflows.scoring import summarise
 
 METRICS = ("dice", "iou", "aji", "pq", "ece", "ece_objects")
-
-
-class Recalled:
-    """A predictor that is asked once for each picture; at other temperatures and thresholds it recalls what it said."""
-
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
-        self.said: dict[bytes, Prediction] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.predictor, name)
-
-    def predict(self, array: Any, *, temperature: float, threshold: float, **settings: Any) -> Prediction:
-        key = np.asarray(array).tobytes()
-        if key not in self.said:
-            self.said[key] = self.predictor.predict(array, temperature=1.0, **settings)
-        said = self.said[key]
-        assert said.raw_probability is not None  # `evaluate` wants it kept
-        probability = temper(said.raw_probability, temperature)
-        raw = temper_threshold(threshold, 1 / temperature)
-        return replace(said, probability=probability, threshold=threshold, chain_threshold=raw)
+AS_IT_IS: dict[str, Any] = {"temperature": 1.0, "threshold": 0.5}
 
 
 def main() -> None:
@@ -67,51 +48,72 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
-    found = {fold: Calibration() for fold in args.folds}
-    predictors: dict[int, Recalled] = {}
-    tables: dict[str, list[dict[str, Any]]] = {}
-    for kind in ("as they are", "calibrated by the other folds"):
-        tables[kind] = []
-        for fold in args.folds:
-            if kind == "as they are":
-                settings = {"temperature": 1.0, "threshold": 0.5}
-                predictors[fold] = Recalled(
-                    load_predictor([one.format(fold=fold) for one in args.models], device="cpu")
-                )
-            else:
-                settings = _fitted([found[other] for other in args.folds if other != fold])
-
-            def watch(sample: Sample, said: Prediction, fold: int = fold) -> None:
-                found[fold].add(said.probability, sample.mask)
-
-            scores = evaluate(
-                cast(Predictor, predictors[fold]),
-                build_dataset(args.dataset, args.root, "val", fold=fold),
-                protocol,
-                scoring=Scoring(METRICS),
-                watch=watch if kind == "as they are" else None,
-                **settings,
-            )
-            means = "  ".join(f"{name} {scores['metrics'][name]['mean']:.4f}" for name in METRICS)
-            print(f"fold {fold} {kind}: {means}", flush=True)
-            tables[kind].append({"fold": fold, **settings, **scores})
-    for kind, folds in tables.items():
-        print(kind)
-        rows = [row for one in folds for row in one["per_image"]]
-        for name in METRICS:
-            values = [row[name] for row in rows if row[name] is not None]
-            own = [one["metrics"][name]["mean"] for one in folds]
-            low, high = bootstrap_interval(values) or (float("nan"), float("nan"))
-            spread = float(np.std(own, ddof=1)) if len(own) > 1 else float("nan")
-            print(f"{name:12} {np.mean(values):.4f} [{low:.4f}, {high:.4f}]; folds differ by {spread:.4f}")
-    calibration = _fitted(list(found.values()))
+    folds = []
+    for number in args.folds:
+        predictor = load_predictor([one.format(fold=number) for one in args.models], device="cpu")
+        folds.append(Fold(number, predictor, build_dataset(args.dataset, args.root, "val", fold=number), protocol))
+        _tell(number, "as they are", folds[-1].scores)
+    as_they_are = [{"fold": fold.number, **AS_IT_IS, **fold.scores} for fold in folds]
+    calibrated = []
+    for fold in folds:
+        fitted = _fitted([other.calibration for other in folds if other is not fold])
+        calibrated.append({"fold": fold.number, **fitted, **fold.scores_at(fitted)})
+        _tell(fold.number, "calibrated by the other folds", calibrated[-1])
+    _summarise("as they are", as_they_are)
+    _summarise("calibrated by the other folds", calibrated)
+    calibration = _fitted([fold.calibration for fold in folds])
     print(f"fitted to all: {calibration}")
     if args.json:
-        raw, calibrated = tables.values()
-        rows = [row for one in raw for row in one["per_image"]]
-        shared = {name: raw[0][name] for name in ("protocol", "dataset", "split", "versions")}
+        rows = [row for one in as_they_are for row in one["per_image"]]
+        shared = {name: as_they_are[0][name] for name in ("protocol", "dataset", "split", "versions")}
         whole = {**shared, **summarise(rows, Scoring(METRICS))}  # what `segdiff compare` reads
-        write_json(args.json, {"calibration": calibration, **whole, "folds": calibrated, "as_they_are": raw})
+        write_json(args.json, {"calibration": calibration, **whole, "folds": calibrated, "as_they_are": as_they_are})
+
+
+class Fold:
+    """A fold, predicted once; its predictions are kept, so that other temperatures and thresholds need no second time.
+
+    Attributes:
+        scores: of the models as they are, as `evaluate` gives them.
+        calibration: fitted to what they say of this fold.
+    """
+
+    def __init__(self, number: int, predictor: Predictor, dataset: Dataset, protocol: Protocol) -> None:
+        self.number, self.predictor = number, predictor
+        self.shown: list[tuple[Sample, Prediction]] = []
+        options = EvaluateOptions(PredictOptions(**AS_IT_IS), Scoring(METRICS))
+        self.scores = evaluate(predictor, dataset, protocol, options, watch=lambda *one: self.shown.append(one))
+        self.calibration = Calibration()
+        for sample, said in self.shown:
+            self.calibration.add(said.probability, sample.mask)
+
+    def scores_at(self, fitted: dict[str, Any]) -> dict[str, Any]:
+        """The scores at a temperature and a threshold."""
+        scoring, options = Scoring(METRICS), PredictOptions(**fitted)
+        rows = [
+            {"name": sample.name, **score_prediction(said.at(**fitted), sample, scoring)} for sample, said in self.shown
+        ]
+        told = {
+            **describe(self.predictor, options),
+            "options": {**self.scores["options"], "prediction": plain(options)},
+        }
+        return {**self.scores, **told, **summarise(rows, scoring)}
+
+
+def _summarise(kind: str, folds: list[dict[str, Any]]) -> None:
+    print(kind)
+    rows = [row for one in folds for row in one["per_image"]]
+    for name in METRICS:
+        values = [row[name] for row in rows if row[name] is not None]
+        own = [one["metrics"][name]["mean"] for one in folds]
+        low, high = bootstrap_interval(values) or (float("nan"), float("nan"))
+        spread = float(np.std(own, ddof=1)) if len(own) > 1 else float("nan")
+        print(f"{name:12} {np.mean(values):.4f} [{low:.4f}, {high:.4f}]; folds differ by {spread:.4f}")
+
+
+def _tell(fold: int, kind: str, scores: dict[str, Any]) -> None:
+    means = "  ".join(f"{name} {scores['metrics'][name]['mean']:.4f}" for name in METRICS)
+    print(f"fold {fold} {kind}: {means}", flush=True)
 
 
 def _fitted(parts: list[Calibration]) -> dict[str, float]:

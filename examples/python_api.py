@@ -4,18 +4,16 @@ python examples/python_api.py runs/demo/model picture.png         after `make de
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import segdiff
-from segdiff.data.images import read_image
 
 
 def main(model: str, picture: str, output: str = "out") -> None:
     predictor = segdiff.load(model)
-    image = read_image(picture)  # (H, W) or (H, W, C), of any type that pictures have
+    image = segdiff.read_image(picture)  # (H, W) or (H, W, C), of any type that pictures have
 
     # The model's own sampling. Several chains start from different noise; their mean is the probability.
     prediction = predictor.predict(image)
@@ -27,7 +25,7 @@ def main(model: str, picture: str, output: str = "out") -> None:
     print(f"least sure at row {row}, column {column}: {probability[row, column]:.2f} +- {deviation.max():.2f}")
 
     # More chains cost little, since the picture is encoded once; the first ones stay what they were.
-    more = predictor.predict(image, sampling=replace(predictor.sampling, chains=16), keep_chains=True)
+    more = predictor.predict(image, chains=16, keep_chains=True)
     areas = (more.chains > predictor.inference.threshold).mean(axis=(1, 2))
     print(f"area by chain: {areas.min():.1%} to {areas.max():.1%}")
 
@@ -45,7 +43,7 @@ def main(model: str, picture: str, output: str = "out") -> None:
     on_disk = predictor.predict(np.load(Path(output) / "picture.npy", mmap_mode="r"))
     print(f"from disk the same: {np.array_equal(on_disk.mask, prediction.mask)}")
 
-    for path in prediction.save(output, "picture", image=image, overwrite=True).values():
+    for path in segdiff.save_prediction(prediction, output, "picture", image=image, overwrite=True).values():
         print(path)
 
 

@@ -17,6 +17,7 @@ from segdiff.data.datasets import build_dataset
 from segdiff.data.images import read_image
 from segdiff.data.protocols import get_protocol
 from segdiff.workflows.evaluate import evaluate
+from segdiff.workflows.outputs import save_prediction
 
 NUCLEI = Path(__file__).parent / "nuclei"
 
@@ -40,7 +41,8 @@ def main(data: str = str(NUCLEI), folder: str = "runs/example", *settings: str) 
 
     image_path, _ = held_out.files(0)
     image = read_image(image_path)
-    paths = predictor.predict(image).save(Path(folder) / "prediction", image_path.stem, image=image, overwrite=True)
+    prediction = predictor.predict(image)
+    paths = save_prediction(prediction, Path(folder) / "prediction", image_path.stem, image=image, overwrite=True)
     print("\n".join(str(path) for path in paths.values()))
 
 

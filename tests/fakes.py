@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
+from segdiff.artifacts.folder import Artifact
 from segdiff.diffusion.sampling import Sampling
-from segdiff.inference.predictor import InferenceSettings, Predictor
+from segdiff.inference.options import ComputeOptions, InferenceSettings
+from segdiff.inference.predictor import ModelInfo, ModelPredictor
+from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
 
@@ -78,23 +83,44 @@ class FakeSegmenter(Segmenter):
             yield torch.stack([self.answer(image, noise(chain, 0).to(image), chain) for chain in chains])
 
 
-def make_predictor(answer: Answer = red, *, chains: int = 1, **settings: Any) -> Predictor:
+def make_predictor(answer: Answer = red, *, chains: int = 1, **settings: Any) -> ModelPredictor:
     """On the CPU, in float32, seeing pixels / 255; `settings` of segmenter, windows and scale."""
     network = {k: settings.pop(k) for k in ("image_channels", "mask_channels", "size_multiple") if k in settings}
     scale = settings.pop("scale", None)
     identity = settings.pop("identity", "fake@0")
     segmenter = FakeSegmenter(answer, **network)
     channels = segmenter.image_channels
-    return Predictor(
+    return ModelPredictor(
         segmenter,
         Normalisation("fixed", [0.0] * channels, [255.0] * channels),
         Sampling(chains=chains),
         InferenceSettings(**{"window": 32, "overlap": 0.25, **settings}),
-        scale=scale,
-        identity=identity,
-        device="cpu",
-        precision="float32",
+        ModelInfo(identity, scale or {}),
+        ComputeOptions("cpu", "float32"),
     )
+
+
+def make_artifact(seed: int = 0) -> Artifact:
+    """A model of random weights with settings that are no defaults."""
+    torch.manual_seed(seed)
+    diffusion = {"schedule": "cosine", "steps": 10, "prediction": "v"}
+    return Artifact(
+        build_segmenter(TINY_MODEL, diffusion),
+        TINY_MODEL,
+        diffusion,
+        Normalisation("fixed", (1, 2, 3), (4, 5, 6)),
+        Sampling("ddim", times=(1, 5), chains=2),
+        {"window": 64, "overlap": 0.25, "weights": "gaussian", "threshold": 0.4},
+        {"mpp": 0.5, "object_diameter_px": None},
+        {"data": "made up", "license": "cc0-1.0"},
+    )
+
+
+def change_config(folder: Path, **values: Any) -> None:
+    """Change keys of the `config.yaml` of a model folder."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config.update(values)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
 def picture(height: int = 75, width: int = 90, seed: int = 0) -> np.ndarray:

@@ -57,7 +57,7 @@ def bowls(tmp_path):
 
 def test_training_data_for_nuclei(bowls):
     argv = ["--stained", bowls / "stained", "--mixed", bowls / "mixed/train", "--out", bowls / "out"]
-    done = run("prepare_dsb2018.py", *argv)
+    done = run("prepare_nuclei.py", *argv)
     assert done.returncode == 0, done.stderr
     assert "2 pictures of stained tissue, 1 others" in done.stdout
     rows = {row["stem"]: row for row in csv.DictReader((bowls / "out" / "index.csv").read_text().splitlines())}
@@ -66,30 +66,51 @@ def test_training_data_for_nuclei(bowls):
     sizes = {stem: read_image(bowls / "out" / "images" / f"{stem}.png").shape[1] for stem in rows}
     assert sizes["b"] == 96 and sizes["a"] == pytest.approx(48, abs=2) and sizes["c"] > 150  # 30 and 16 pixels wide
     assert len(build_dataset("folder", bowls / "out", "all")) == 3
-    again = run("prepare_dsb2018.py", *argv)
+    again = run("prepare_nuclei.py", *argv)
     assert again.returncode == 2 and again.stderr.count("\n") == 1 and "exists" in again.stderr
 
 
+def test_organs_stay_as_they_are_and_small_ones_come_more_often(bowls):
+    mask = disc(30)
+    for kind, array, suffix in (("images", (mask * 100 + 20).astype(np.uint8), "jpg"), ("masks", mask, "png")):
+        (bowls / "organs" / kind).mkdir(parents=True)
+        for number in range(17):
+            Image.fromarray(array).save(bowls / "organs" / kind / f"o_{number:02}.{suffix}")
+    organ_of = {f"o_{number:02}": "liver" if number else "heart" for number in range(17)}
+    lines = [f"{name},{organ},{organ}" for name, organ in organ_of.items()]
+    (bowls / "organs" / "index.csv").write_text("\n".join(["name,organ,group", *lines]))
+    done = run(
+        "prepare_nuclei.py",
+        *("--organs", bowls / "organs", "--mixed", bowls / "mixed/train", "--out", bowls / "out"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "17 pictures of stained tissue, 1 others" in done.stdout
+    rows = {row["stem"]: row for row in csv.DictReader((bowls / "out" / "index.csv").read_text().splitlines())}
+    assert rows["o_00"] == {"stem": "o_00", "group": "heart", "look": "organ", "repeat": "3"}
+    assert rows["o_05"]["repeat"] == "1" and rows["c"]["repeat"] == "2"
+    assert read_image(bowls / "out" / "images" / "o_05.png").shape[:2] == mask.shape
+
+
 def test_pictures_of_one_kind_alone(bowls):
-    done = run("prepare_dsb2018.py", "--mixed", bowls / "mixed/train", "--out", bowls / "out")
+    done = run("prepare_nuclei.py", "--mixed", bowls / "mixed/train", "--out", bowls / "out")
     assert done.returncode == 0 and "0 pictures of stained tissue, 1 others" in done.stdout, done.stderr
     both = ["--stained", bowls / "stained", "--mixed", bowls / "mixed/train"]
-    done = run("prepare_dsb2018.py", *both, "--looks", "fluorescence", "--out", bowls / "few")
+    done = run("prepare_nuclei.py", *both, "--looks", "fluorescence", "--out", bowls / "few")
     assert done.returncode == 0 and "0 pictures of stained tissue, 1 others" in done.stdout, done.stderr
-    wrong = run("prepare_dsb2018.py", *both, "--looks", "florescence", "--out", bowls / "none")
+    wrong = run("prepare_nuclei.py", *both, "--looks", "florescence", "--out", bowls / "none")
     assert wrong.returncode == 2 and "there are" in wrong.stderr and not (bowls / "none").exists()
-    nothing = run("prepare_dsb2018.py", "--out", bowls / "none")
+    nothing = run("prepare_nuclei.py", "--out", bowls / "none")
     assert nothing.returncode == 2 and "--mixed" in nothing.stderr and not (bowls / "none").exists()
 
 
 def test_a_folder_that_is_none_leaves_nothing(bowls):
     done = run(
-        "prepare_dsb2018.py", "--stained", bowls / "nowhere", "--mixed", bowls / "mixed/train", "--out", bowls / "o"
+        "prepare_nuclei.py", "--stained", bowls / "nowhere", "--mixed", bowls / "mixed/train", "--out", bowls / "o"
     )
     assert done.returncode == 2 and "index.csv" in done.stderr and not (bowls / "o").exists()
     (bowls / "stained" / "masks" / "a.png").unlink()
     done = run(
-        "prepare_dsb2018.py", "--stained", bowls / "stained", "--mixed", bowls / "mixed/train", "--out", bowls / "o"
+        "prepare_nuclei.py", "--stained", bowls / "stained", "--mixed", bowls / "mixed/train", "--out", bowls / "o"
     )
     assert done.returncode == 2 and "a.png" in done.stderr and not (bowls / "o").exists()
 

@@ -35,7 +35,7 @@ from segdiff.artifacts.whole import whole_folder
 from segdiff.cli.main import guarded
 from segdiff.data.datasets import build_dataset
 from segdiff.errors import ConfigError
-from segdiff.inference.predictor import Predictor
+from segdiff.inference.protocol import Predictor
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.training.panels import draw_panels
 from segdiff.workflows.load import load_predictor

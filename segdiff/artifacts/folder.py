@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -22,15 +21,15 @@ from segdiff.errors import ArtifactError, ConfigError, MissingError, OutputError
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
-from segdiff.settings import read_settings
+from segdiff.settings import plain, read_settings
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 PANEL = "examples.png"  # a picture that the card may show
 EXPORTS = "onnx"  # a folder of files for other runtimes (`segdiff.artifacts.exports`)
 KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "looks", "training")
-INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature", "channels")
-MAY_LACK = ("training", "looks", "grid", "temperature", "channels")  # what older files do not have
+INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature", "channels", "class_name")
+MAY_LACK = ("training", "looks", "grid", "temperature", "channels", "class_name")  # what older files do not have
 SCALE_KEYS = ("mpp", "object_diameter_px")
 
 
@@ -45,7 +44,7 @@ class Artifact:
         normalisation: as trained.
         sampling: the default of prediction.
         inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold,
-            temperature, grid (height, width that pictures are resized to, or null).
+            temperature, grid (height, width that pictures are resized to, or null), class_name (what one object is).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
         training: what is worth telling of its training; for the model card and `segdiff models`.
         identity: name and hash of the weights and settings; empty until saved or loaded.
@@ -153,15 +152,6 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if not isinstance(config, dict) or "format_version" not in config:
         raise ArtifactError(f"{path}: not a segdiff model (no format_version)")
     return config
-
-
-def plain(value: Any) -> Any:
-    """Mappings, lists, text and numbers only: what `yaml.safe_dump` writes and `safe_load` reads."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return value.item() if isinstance(value, torch.Tensor) else value
 
 
 def check_version(config: Mapping[str, Any], path: Path) -> None:

@@ -23,12 +23,12 @@ from segdiff.artifacts.folder import (
     holds_only_a_model,
     keep_exports,
     load_artifact,
-    plain,
     read_config,
     save_artifact,
 )
 from segdiff.artifacts.whole import whole_folder
 from segdiff.errors import ArtifactError, ConfigError
+from segdiff.settings import plain
 
 KEYS = ("format_version", "members", "inference", "training")
 INFERENCE_KEYS = ("temperature", "threshold")

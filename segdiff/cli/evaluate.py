@@ -12,6 +12,7 @@ from segdiff.cli.options import (
     key_values,
     part_from,
     positive_int,
+    predict_options_from,
     predictor_from,
 )
 from segdiff.cli.scores import add_score_options, of_part, scoring_from, table, write_scores
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.cli.progress import ImageProgress
     from segdiff.data.datasets import build_dataset
     from segdiff.data.protocols import default_protocol, get_protocol
-    from segdiff.workflows.evaluate import evaluate
+    from segdiff.workflows.evaluate import EvaluateOptions, evaluate
     from segdiff.workflows.reliability import ReliabilityDiagram
 
     dataset = build_dataset(args.dataset, args.root, args.split, **key_values(args.option))
@@ -49,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
     scoring = scoring_from(args, (*protocol.metrics, *ALSO))
     scoring.check(dataset.mpp)
     part = part_from(args)
+    options = EvaluateOptions(predict_options_from(args), scoring, args.limit, part)
     drawn = of_part(args.reliability, None if part.count == 1 else str(part))
     diagram = None if drawn is None else ReliabilityDiagram(drawn)
     predictor = predictor_from(args)
@@ -57,13 +59,7 @@ def main(argv: Sequence[str]) -> int:
             predictor,
             dataset,
             protocol,
-            args.seed,
-            scoring=scoring,
-            threshold=args.threshold,
-            temperature=args.temperature,
-            batch_size=args.batch_size,
-            limit=args.limit,
-            part=part,
+            options,
             progress=progress,
             watch=None if diagram is None else lambda sample, said: diagram.add(sample.mask, said),
         )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from segdiff.errors import ConfigError
 
 if TYPE_CHECKING:
-    from segdiff.inference.predictor import Predictor
+    from segdiff.inference.options import PredictOptions
+    from segdiff.inference.protocol import Predictor
     from segdiff.workflows.parts import Part
 
 T = TypeVar("T")
@@ -131,12 +132,20 @@ def part_from(args: argparse.Namespace) -> Part:
 
 
 def predictor_from(args: argparse.Namespace) -> Predictor:
-    """The model, or the ensemble of models, with the sampling and on the device that the options ask for."""
+    """The model, or the ensemble of models, on the device that the options ask for."""
     from segdiff.workflows.load import load_predictor
 
-    changes = {name: getattr(args, name) for name in ("chains", "steps", "sampler", "views")}
-    model = args.model or DEFAULT_MODEL
-    return load_predictor(model, device_from(args), args.precision, args.runtime, args.compile, **changes)
+    return load_predictor(args.model or DEFAULT_MODEL, device_from(args), args.precision, args.runtime, args.compile)
+
+
+def predict_options_from(args: argparse.Namespace) -> PredictOptions:
+    """What the options of `add_model_options`, and of the command itself, tell a prediction."""
+    from dataclasses import fields
+
+    from segdiff.inference.options import PredictOptions
+
+    known = {f.name for f in fields(PredictOptions)}
+    return PredictOptions(**{name: value for name, value in vars(args).items() if name in known})
 
 
 def device_from(args: argparse.Namespace) -> str:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from segdiff.cli.options import Parser, add_model_options, add_part_option, part_from, positive_float, predictor_from
+from segdiff.cli.options import (
+    Parser,
+    add_model_options,
+    add_part_option,
+    part_from,
+    positive_float,
+    predict_options_from,
+    predictor_from,
+)
+
+if TYPE_CHECKING:
+    from segdiff.workflows.predict_files import PredictFilesOptions
 
 PROG = "segdiff predict"
 LISTED = 20  # so many images have their files listed on the terminal
@@ -17,11 +29,11 @@ EPILOG = """each image gives, in the output folder,
   NAME_probability.tif   float32, 0 to 1
   NAME_uncertainty.tif   float32, the standard deviation over chains (only with several)
   NAME_overlay.png       the mask's outline over the picture
-with --instances also, of every object,
+with --instances, or by their names in --outputs, of every object,
   NAME_labels.tif        its number, 0 is background
   NAME_objects.csv       place, area, mean probability and uncertainty, confidence (share of the chains that have it)
   NAME_outlines.geojson  its outline, for QuPath
-and prediction.json says how they were made."""
+and prediction.json says how they were made. --outputs takes the names without NAME_ and suffix."""
 
 
 def build_parser() -> Parser:
@@ -59,6 +71,11 @@ def build_parser() -> Parser:
         help="of a typical object of the images, where they are of another magnification than the model's",
     )
     parser.add_argument("--instances", action="store_true", help="tell touching objects apart, and measure each")
+    parser.add_argument(
+        "--outputs",
+        metavar="A,B,...",
+        help="write only these, such as mask,labels (default: mask,probability,uncertainty,overlay)",
+    )
     add_model_options(parser, default=True)
     return parser
 
@@ -70,17 +87,17 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.cli.progress import ImageProgress
     from segdiff.workflows.predict_files import predict_files
 
-    part = part_from(args)
+    options = options_from(args)
     predictor = predictor_from(args)
     own = predictor.known_mpp
     if own is not None and args.mpp is None and args.scale is None and args.diameter is None:
-        how = "--mpp says theirs" if predictor.scale.get("mpp") is not None else "--scale changes it"
+        how = "--mpp says theirs" if predictor.takes_mpp else "--scale changes it"
         print(
             f"{PROG}: the model was trained at {own:.3g} micrometres per pixel; the images are taken to be "
             f"at that scale ({how})",
             file=sys.stderr,
         )
-    if own is None and args.instances and args.mpp is not None and args.scale is None and args.diameter is None:
+    if own is None and options.measures and args.mpp is not None and args.scale is None and args.diameter is None:
         print(
             f"{PROG}: the model does not know its micrometres per pixel: --mpp is for the table only, and the images "
             "are seen as they are (--diameter says how wide their objects are)",
@@ -91,21 +108,34 @@ def main(argv: Sequence[str]) -> int:
             predictor,
             args.image,
             args.output_dir,
-            overwrite=args.overwrite,
-            resume=args.resume,
-            part=part,
-            seed=args.seed,
-            threshold=args.threshold,
-            temperature=args.temperature,
-            batch_size=args.batch_size,
-            mpp=args.mpp,
-            scale=args.scale,
-            diameter=args.diameter,
-            instances=args.instances,
+            options,
             command=["segdiff", "predict", *argv],
             progress=progress,
         )
-    return _report(record["images"], Path(args.output_dir), f"prediction{part.suffix}.json", record["done_before"])
+    name = f"prediction{options.part.suffix}.json"
+    return _report(record["images"], Path(args.output_dir), name, record["done_before"])
+
+
+def options_from(args: argparse.Namespace) -> PredictFilesOptions:
+    """What the options ask for. ConfigError where they contradict each other."""
+    from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, check_outputs, measures_objects
+    from segdiff.workflows.predict_files import PredictFilesOptions
+
+    chosen = (
+        DEFAULT_OUTPUTS if args.outputs is None else check_outputs([name.strip() for name in args.outputs.split(",")])
+    )
+    outputs = (*chosen, *(OBJECT_OUTPUTS if args.instances else ()))
+    # Where something else says the scale, micrometres are for the measurements alone.
+    for_objects = measures_objects(outputs) and (args.scale is not None or args.diameter is not None)
+    given = argparse.Namespace(**{**vars(args), "mpp": None}) if for_objects else args
+    return PredictFilesOptions(
+        predict_options_from(given),
+        outputs,
+        objects_mpp=args.mpp if for_objects else None,
+        overwrite=args.overwrite,
+        resume=args.resume,
+        part=part_from(args),
+    )
 
 
 def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int) -> int:

@@ -1,6 +1,7 @@
 """Augmentation of training samples: the only module that knows albumentations.
 
-Order: crop, flips, quarter turns, affine, colour jitter; the last on the image only. As published:
+Order: crop, flips, quarter turns, affine, colours, what cameras and files do (blur, noise, JPEG); the last two on the
+image only. As published:
 
 - affine: rotation and scale about the image's centre, neither translation nor shear; bilinear for the image,
   nearest for the mask; what comes from outside is 0 (black before normalisation, background in the mask);
@@ -32,7 +33,12 @@ import cv2  # noqa: E402  what albumentations works with
 from skimage.color import hed_from_rgb, rgb_from_hed  # noqa: E402
 
 BORDERS = {"black": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
-NUMBERS = ("rotation", "brightness", "contrast", "saturation", "hue", "colour_mix", "stain", "counterstain", "grey")
+NUMBERS = (
+    *("rotation", "brightness", "contrast", "saturation", "hue", "colour_mix", "stain", "counterstain", "grey"),
+    *("exposure", "blur", "noise"),
+)
+DEGRADED = 0.3  # share of samples that are blurred, noisy, compressed: each by its own draw
+WORST_JPEG = 10
 LARGEST_CROP = 16384  # pixels: beyond is a slip that would take all memory
 
 
@@ -57,6 +63,12 @@ class Settings:
             number uniform in [0, a]: what a picture of haematoxylin alone lacks to look like everyday tissue.
         grey: share of samples that lose their colours.
         border: what lies outside of a rotated or shrunken image: "black", or "reflect", its mirror image.
+        margin: the crop that is rotated and scaled is so many times larger than what is kept of it, so that real pixels
+            lie around it where the picture has them.
+        exposure: the logarithm of a factor for all channels, uniform in [-a, a]: how white a slide's glass is.
+        blur: largest deviation in pixels of a Gaussian that blurs 3 samples in 10.
+        noise: largest deviation of Gaussian noise of 3 samples in 10, as a part of the whole scale.
+        jpeg: lowest quality of the JPEG compression of 3 samples in 10, 10 to 100; None: none.
     """
 
     crop: int | None = None
@@ -74,6 +86,11 @@ class Settings:
     counterstain: float = 0.0
     grey: float = 0.0
     border: str = "black"
+    margin: float = 1.0
+    exposure: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    jpeg: int | None = None
 
     def __post_init__(self) -> None:
         if self.crop is not None and not 1 <= self.crop <= LARGEST_CROP:
@@ -87,6 +104,10 @@ class Settings:
         for name in NUMBERS:
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; it must be 0 or more")
+        if not 1 <= self.margin <= 4:
+            raise ConfigError(f"augmentation.margin is {self.margin}; 1 to 4 is possible")
+        if self.jpeg is not None and not WORST_JPEG <= self.jpeg <= 100:
+            raise ConfigError(f"augmentation.jpeg is {self.jpeg}; a quality of {WORST_JPEG} to 100, or null for none")
         if self.stain > 1:
             raise ConfigError(f"augmentation.stain is {self.stain}; 1, which may take a stain away, is the most")
         if self.grey > 1:
@@ -102,28 +123,45 @@ class Augmentation:
         # On crops a second thread of OpenCV burns a core to save a tenth of 2 ms; training needs that core.
         cv2.setNumThreads(0)
         self.settings = settings
-        self._compose = A.Compose(_transforms(settings))
+        self._geometry, self._colours, self._degradation = (
+            A.Compose(chain) for chain in (_geometry(settings), _colours(settings), _degradation(settings))
+        )
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, seed: int, context: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Augment an image and its mask.
 
         Args:
             image: (H, W, 3) on the 0..255 scale; uint8, or float32.
             mask: uint8 (M, H, W).
             seed: 0 or more.
+            context: pixels (n, 3) of the whole picture, of the type of `image`, whose colours change as those of the
+                crop do, so that the crop can be normalised by what its picture would have been.
         Returns:
-            image (h, w, 3) of the same type and scale, mask (M, h, w); h = w = crop, if a crop is set.
+            image (h, w, 3) of the same type and scale, mask (M, h, w), h = w = crop, if a crop is set; and the context
+            (m, 3), m >= n, if one is given.
         """
-        image, mask = _pad_to(self.settings.crop or 0, image, mask)
-        # One pair of generators for the whole chain. `Compose.set_random_seed` would give each transform its
+        image, mask = _pad_to(_taken(self.settings), image, mask)
+        # One pair of generators for all transforms. `Compose.set_random_seed` would give each transform its
         # own, seeded alike: every sample that is flipped one way would be flipped the other way too.
-        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        floating = image.dtype != np.uint8
-        if floating:  # albumentations takes floats to lie in [0, 1]
-            image = image / np.float32(255)
-        out = self._compose(image=image, mask=np.ascontiguousarray(np.moveaxis(mask, 0, -1)))
-        augmented = out["image"] * np.float32(255) if floating else out["image"]
-        return augmented, np.ascontiguousarray(np.moveaxis(out["mask"], -1, 0))
+        generators = np.random.default_rng(seed), random.Random(seed)
+        for compose in (self._geometry, self._colours, self._degradation):
+            compose.set_random_state(*generators)
+        scale = np.float32(255) if image.dtype != np.uint8 else None  # albumentations takes floats to lie in [0, 1]
+        if scale is not None:
+            image = image / scale
+        out = self._geometry(image=image, mask=np.ascontiguousarray(np.moveaxis(mask, 0, -1)))
+        image, mask = out["image"], np.ascontiguousarray(np.moveaxis(out["mask"], -1, 0))
+        height = len(image)
+        if context is not None:  # rows below the crop: seen by the same transforms, cut off again
+            image = np.concatenate([image, _rows(context if scale is None else context / scale, image.shape[1])])
+        image = self._colours(image=image)["image"]
+        below, image = image[height:], np.ascontiguousarray(image[:height])
+        image = self._degradation(image=image)["image"]
+        if scale is not None:
+            image, below = image * scale, below * scale
+        return (image, mask) if context is None else (image, mask, below.reshape(-1, 3))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Augmentation, (self.settings,)  # worker processes build their own
@@ -144,10 +182,16 @@ def build_augmentation(config: Mapping[str, Any]) -> Augmentation:
     return Augmentation(Settings(**values))
 
 
-def _transforms(s: Settings) -> list[A.BasicTransform]:
+def _rows(pixels: np.ndarray, width: int) -> np.ndarray:
+    """Pixels (n, 3) as rows (h, width, 3); the last row is filled up from the first pixels."""
+    height = -(-len(pixels) // width)
+    return np.resize(pixels, (height, width, 3))
+
+
+def _geometry(s: Settings) -> list[A.BasicTransform]:
     chain: list[A.BasicTransform] = []
     if s.crop is not None:
-        chain.append(A.RandomCrop(s.crop, s.crop, p=1))
+        chain.append(A.RandomCrop(_taken(s), _taken(s), p=1))
     if s.horizontal_flip:
         chain.append(A.HorizontalFlip(p=0.5))
     if s.vertical_flip:
@@ -159,8 +203,17 @@ def _transforms(s: Settings) -> list[A.BasicTransform]:
         # nearest for the mask, 0 outside.
         turn = (-s.rotation, s.rotation)
         chain.append(A.Affine(scale=s.scale, rotate=turn, keep_ratio=True, border_mode=BORDERS[s.border], p=1))
+    if s.crop is not None and _taken(s) > s.crop:
+        chain.append(A.CenterCrop(s.crop, s.crop, p=1))
+    return chain
+
+
+def _colours(s: Settings) -> list[A.BasicTransform]:
+    chain: list[A.BasicTransform] = []
     if s.brightness or s.contrast or s.saturation or s.hue:
         chain.append(A.ColorJitter(s.brightness, s.contrast, s.saturation, s.hue, p=1))
+    if s.exposure:
+        chain.append(Exposure(s.exposure))
     if s.stain:
         chain.append(Stain(s.stain))
     if s.counterstain:
@@ -170,6 +223,40 @@ def _transforms(s: Settings) -> list[A.BasicTransform]:
     if s.colour_mix:
         chain.append(ColourMix(s.colour_mix))
     return chain
+
+
+def _degradation(s: Settings) -> list[A.BasicTransform]:
+    chain: list[A.BasicTransform] = []
+    if s.blur:
+        chain.append(A.GaussianBlur(blur_limit=0, sigma_limit=(0.0, s.blur), p=DEGRADED))
+    if s.noise:
+        chain.append(A.GaussNoise(std_range=(0.0, s.noise), p=DEGRADED))
+    if s.jpeg is not None:
+        chain.append(A.ImageCompression(quality_range=(s.jpeg, 100), p=DEGRADED))
+    return chain
+
+
+def _taken(s: Settings) -> int:
+    """The side of the crop that is rotated and scaled; 0 for the whole image."""
+    return round(s.crop * s.margin) if s.crop else 0
+
+
+class Exposure(A.ImageOnlyTransform):
+    """One factor for all channels: see `Settings.exposure`."""
+
+    def __init__(self, amount: float) -> None:
+        super().__init__(p=1)
+        self.amount = amount
+
+    def get_params(self) -> dict[str, Any]:
+        """The factor."""
+        return {"factor": float(np.exp(self.random_generator.uniform(-self.amount, self.amount)))}
+
+    def apply(self, img: np.ndarray, factor: float, **params: Any) -> np.ndarray:
+        """img (h, w, 3), uint8 or float32 in [0, 1]; the result of the same type and range."""
+        if img.dtype == np.uint8:
+            return np.rint(img * np.float32(factor)).clip(0, 255).astype(np.uint8)
+        return (img * np.float32(factor)).clip(0, 1)
 
 
 class ColourMix(A.ImageOnlyTransform):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +13,21 @@ from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.blend import STRIP
 from segdiff.inference.looks import NO_OBJECT
+from segdiff.inference.options import PredictOptions
 from segdiff.inference.prediction import Prediction
-from segdiff.inference.predictor import Predictor, check_threshold
+from segdiff.inference.predictor import Allocate
+from segdiff.inference.protocol import Predictor
 from segdiff.inference.run import Progress
 from segdiff.inference.temperature import check_temperature, temper, temper_threshold
+from segdiff.settings import changed, plain
 
 
-class Ensemble(Predictor):
+class Ensemble:
     """Predicts with each of its members, as each was made to, and averages: every member counts alike.
 
     The uncertainty is that of all chains of all members, before any temperature: the spread within a member and the
     spread between them. A deep ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474) is one of plain networks.
+    It is a `segdiff.inference.protocol.Predictor`, as each of its members is.
 
     Args:
         members: two or more, of the same image and mask channels. Scale and windows are each member's own.
@@ -41,145 +45,68 @@ class Ensemble(Predictor):
         temperature: float | None = None,
         threshold: float | None = None,
     ) -> None:
-        if len(members) < 2:
-            raise ConfigError("an ensemble needs two models or more")
-        first = members[0]
-        hashes = [one.identity.rpartition("@")[2] for one in _single(members) if "@" in one.identity]
-        if len(set(hashes)) < len(hashes):
-            raise ConfigError("a model is given twice: an ensemble of one and the same is no ensemble")
-        for member in members[1:]:
-            for name in ("image_channels", "mask_channels"):
-                mine, theirs = getattr(first.segmenter, name), getattr(member.segmenter, name)
-                if mine != theirs:
-                    raise ConfigError(f"{first.identity} has {name} {mine}, {member.identity} {theirs}")
-            if first.inference.channels != member.inference.channels:
-                raise ConfigError(f"{first.identity} and {member.identity} have mask channels of other meanings")
         self.members = list(members)
-        self.device, self.precision, self.segmenter = first.device, first.precision, first.segmenter
-        self.runtime, self.compiled = first.runtime, first.compiled
-        self.normalisation, self.sampling = first.normalisation, first.sampling
+        _check_members(self.members)
+        first = self.members[0]
+        self.identity = identity or " + ".join(member.identity for member in members)
+        self.temperature = None if temperature is None else check_temperature(temperature)
         if threshold is None:
             threshold = float(np.mean([member.inference.threshold for member in members]))
-        self.temperature = None if temperature is None else check_temperature(temperature)
         known = first.inference.temperature if temperature is None else temperature
         self.inference = replace(first.inference, threshold=threshold, temperature=known)
-        scaled = all(m.scale.get("mpp") is not None and m.inference.grid is None for m in members)
-        self.scale = {"mpp": first.scale.get("mpp") if scaled else None}
-        self.looks = first.looks
-        self.identity = identity or " + ".join(member.identity for member in members)
+
+    @property
+    def identities(self) -> list[str]:
+        """Those of all single models in it."""
+        return [identity for member in self.members for identity in member.identities]
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the first member runs its chains; each runs its own."""
+        return self.members[0].sampling
+
+    @property
+    def image_channels(self) -> int:
+        """C of the images that its members see."""
+        return self.members[0].image_channels
+
+    @property
+    def mask_channels(self) -> int:
+        """M of what they give."""
+        return self.members[0].mask_channels
 
     @property
     def known_mpp(self) -> float | None:
         """That of the first member that knows its own: members that do not refuse micrometres."""
         return next((m.known_mpp for m in self.members if m.known_mpp is not None), None)
 
-    def check(self, sampling: Sampling | None = None) -> None:
-        """As `Predictor.check`, of every member."""
+    @property
+    def takes_mpp(self) -> bool:
+        """Whether micrometres per pixel of an image decide how every member sees it."""
+        return all(member.takes_mpp for member in self.members)
+
+    def check(self, options: PredictOptions | None = None) -> None:
+        """Raise ConfigError where a member cannot sample so. None: as each does by itself."""
         for member in self.members:
-            member.check(sampling)
+            member.check(options)
 
-    def scale_factor(
-        self, mpp: float | None = None, scale: float | None = None, diameter: float | None = None
-    ) -> float:
-        """As `Predictor.scale_factor`: that of the first member; errors are those of any."""
-        return [member.scale_factor(mpp, scale, diameter) for member in self.members][0]
+    def scale_factor(self, options: PredictOptions) -> float:
+        """The factor from an image's grid to that of the first member; ConfigError as of any."""
+        return [member.scale_factor(options) for member in self.members][0]
 
-    def describe(self) -> dict[str, Any]:
-        """The members with their settings, for records."""
-        return {**super().describe(), "members": [member.describe() for member in self.members]}
+    def kept_maps(self, options: PredictOptions) -> int:
+        """How many maps of an image's size `keep_chains` keeps, of all members."""
+        return sum(member.kept_maps(options) for member in self.members)
 
-    def predict(  # type: ignore[override]
-        self,
-        array: Any,
-        *,
-        threshold: float | None = None,
-        temperature: float | None = None,
-        keep_chains: bool = False,
-        keep_raw: bool = False,
-        progress: Progress | None = None,
-        **settings: Any,
-    ) -> Prediction:
-        """As `Predictor.predict`, each member with its own sampling unless `sampling` is given.
-
-        A temperature that is given, or the ensemble's own, is of the members' mean.
-        """
-        count = len(self.members)
-        pooled = self.temperature if temperature is None else check_temperature(temperature)
-        cut = threshold  # of the members
-        if pooled is not None:
-            threshold = self.threshold_at(temperature) if threshold is None else check_threshold(threshold)
-            cut = temper_threshold(threshold, 1 / pooled)
-        found: list[NDArray[np.float32]] = []  # probability and raw probability, sums
-        shifts: list[NDArray[np.float64]] = []  # sums of differences to the first member, and of squares
-        first = np.zeros(0, dtype=np.float32)
-        chains: list[NDArray[np.float32]] = []
-        core_chains: list[NDArray[np.float32]] = []
-        core: NDArray[np.float32] | None = None
-        remarks: list[str] = []
-        last: Prediction | None = None
-        chain_threshold = 0.0
-        for number, member in enumerate(self.members):
-
-            def report(done: int, total: int, number: int = number) -> None:
-                if progress is not None:
-                    progress(number * total + done, count * total)
-
-            last = member.predict(
-                array,
-                threshold=cut,
-                temperature=None if pooled is None else 1.0,
-                keep_chains=keep_chains,
-                keep_raw=True,
-                progress=report,
-                **settings,
-            )
-            chain_threshold += last.chain_threshold / count
-            assert last.raw_probability is not None
-            raw = last.raw_probability
-            if number == 0:
-                first = raw
-                found = [np.zeros_like(raw), np.zeros_like(raw)]
-                shifts = [np.zeros(raw.shape), np.zeros(raw.shape)]
-            for row in range(0, raw.shape[-2], STRIP):
-                rows = (..., slice(row, row + STRIP), slice(None))
-                spread = 0.0 if last.uncertainty is None else last.uncertainty[rows].astype(np.float64) ** 2
-                shift = raw[rows].astype(np.float64) - first[rows]
-                found[0][rows] += last.probability[rows] / count
-                found[1][rows] += raw[rows] / count
-                shifts[0][rows] += shift / count
-                shifts[1][rows] += (shift**2 + spread) / count
-            if last.core is not None:
-                share = (last.core / count).astype(np.float32)
-                core = share if core is None else core + share
-            if last.chains is not None:
-                chains.append(last.chains)
-            if last.core_chains is not None:
-                core_chains.append(last.core_chains)
-            remarks += [one for one in last.remarks if one not in remarks]
-        assert last is not None
-        threshold = self.inference.threshold if threshold is None else threshold
-        if pooled is not None:
-            for row in range(0, found[0].shape[-2], STRIP):
-                rows = (..., slice(row, row + STRIP), slice(None))
-                found[0][rows] = temper(found[1][rows], pooled)
-        if (found[0] > threshold).any():  # what one member misses another may have found
-            remarks = [one for one in remarks if one != NO_OBJECT]
-        return replace(
-            last,
-            probability=found[0],
-            raw_probability=found[1] if keep_raw else None,
-            uncertainty=np.sqrt(np.maximum(shifts[1] - shifts[0] ** 2, 0)).astype(np.float32),
-            threshold=threshold,
-            model=self.identity,
-            chains=np.concatenate(chains) if chains else None,
-            core=core,
-            core_chains=np.concatenate(core_chains) if core_chains else None,
-            chain_threshold=chain_threshold,
-            remarks=tuple(remarks),
-        )
+    def machine(self) -> dict[str, Any]:
+        """Where and how the first member's network runs, as plain values, for records."""
+        return self.members[0].machine()
 
     def threshold_at(self, temperature: float | None) -> float:
-        """As `Predictor.threshold_at`; of members that have their own, the mean before any temperature."""
+        """The threshold at another temperature that gives the same mask; None: its own.
+
+        Of members that have their own temperatures, the mean of theirs before any.
+        """
         if temperature is None:
             return self.inference.threshold
         raw = [member.threshold_at(1.0) for member in self.members]
@@ -187,8 +114,149 @@ class Ensemble(Predictor):
             raw = [temper_threshold(self.inference.threshold, 1 / self.temperature)]
         return temper_threshold(float(np.mean(raw)), check_temperature(temperature))
 
+    def describe(self, options: PredictOptions | None = None) -> dict[str, Any]:
+        """What determines its results under these options, with its members, as plain values, for records."""
+        options = options or PredictOptions()
+        threshold = self.threshold_at(options.temperature) if options.threshold is None else options.threshold
+        temperature = self.inference.temperature if options.temperature is None else options.temperature
+        given = options
+        if options.temperature is not None:  # one threshold then, as of all members together
+            given = replace(options, threshold=threshold)
+        return {
+            "model": self.identity,
+            "sampling": plain(options.sampling_of(self.sampling)),
+            "inference": plain(replace(self.inference, threshold=threshold, temperature=temperature)),
+            "members": [member.describe(given) for member in self.members],
+        }
 
-def _single(members: Sequence[Predictor]) -> Iterator[Predictor]:
-    """The members that are no ensembles, and those of the others."""
-    for member in members:
-        yield from _single(member.members) if isinstance(member, Ensemble) else [member]
+    def predict(
+        self,
+        array: Any,
+        options: PredictOptions | None = None,
+        *,
+        progress: Progress | None = None,
+        allocate: Allocate | None = None,
+        **changes: Any,
+    ) -> Prediction:
+        """Predict one image with each member, each with its own sampling unless the options say otherwise.
+
+        Arguments and errors as of `segdiff.inference.predictor.ModelPredictor.predict`. A temperature that is given,
+        or the ensemble's own, is of the members' mean.
+        """
+        options = changed(options or PredictOptions(), changes)
+        pooled = self.temperature if options.temperature is None else options.temperature
+        threshold = options.threshold
+        asked = replace(options, keep_raw=True)
+        if pooled is not None:
+            threshold = self.threshold_at(options.temperature) if threshold is None else threshold
+            asked = replace(asked, threshold=temper_threshold(threshold, 1 / pooled), temperature=1.0)
+        mean = _Mean(len(self.members))
+        for number, member in enumerate(self.members):
+
+            def report(done: int, total: int, number: int = number) -> None:
+                if progress is not None:
+                    progress(number * total + done, len(self.members) * total)
+
+            mean.add(member.predict(array, asked, progress=report, allocate=allocate))
+        threshold = self.inference.threshold if threshold is None else threshold
+        found = mean.finish(pooled, threshold)
+        return replace(
+            found,
+            model=self.identity,
+            raw_probability=found.raw_probability if options.keep_raw else None,
+            class_name=self.inference.class_name,
+        )
+
+
+class _Mean:
+    """Adds up the predictions of members, each of which counts alike.
+
+    Args:
+        count: how many there will be.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.last: Prediction | None = None
+        self.first = np.zeros(0, dtype=np.float32)
+        self.sums: list[NDArray[np.float32]] = []  # probability and raw probability
+        self.shifts: list[NDArray[np.float64]] = []  # sums of differences to the first member, and of squares
+        self.chains: list[NDArray[np.float32]] = []
+        self.core_chains: list[NDArray[np.float32]] = []
+        self.core: NDArray[np.float32] | None = None
+        self.remarks: list[str] = []
+        self.chain_threshold = 0.0
+
+    def add(self, said: Prediction) -> None:
+        """Add a member's prediction, its raw probability kept."""
+        raw = said.raw_probability
+        assert raw is not None
+        if self.last is None:
+            self.first = raw
+            self.sums = [np.zeros_like(raw), np.zeros_like(raw)]
+            self.shifts = [np.zeros(raw.shape), np.zeros(raw.shape)]
+        for rows in _strips(raw):
+            spread = 0.0 if said.uncertainty is None else said.uncertainty[rows].astype(np.float64) ** 2
+            shift = raw[rows].astype(np.float64) - self.first[rows]
+            self.sums[0][rows] += said.probability[rows] / self.count
+            self.sums[1][rows] += raw[rows] / self.count
+            self.shifts[0][rows] += shift / self.count
+            self.shifts[1][rows] += (shift**2 + spread) / self.count
+        if said.core is not None:
+            share = (said.core / self.count).astype(np.float32)
+            self.core = share if self.core is None else self.core + share
+        if said.chains is not None:
+            self.chains.append(said.chains)
+        if said.core_chains is not None:
+            self.core_chains.append(said.core_chains)
+        self.remarks += [one for one in said.remarks if one not in self.remarks]
+        self.chain_threshold += said.chain_threshold / self.count
+        self.last = said
+
+    def finish(self, temperature: float | None, threshold: float) -> Prediction:
+        """The mean of all members.
+
+        temperature: of the mean of the raw probabilities; None: the mean of what each says at its own.
+        """
+        assert self.last is not None
+        probability, raw = self.sums
+        if temperature is not None:
+            for rows in _strips(probability):
+                probability[rows] = temper(raw[rows], temperature)
+        remarks = self.remarks
+        if (probability > threshold).any():  # what one member misses another may have found
+            remarks = [one for one in remarks if one != NO_OBJECT]
+        return replace(
+            self.last,
+            probability=probability,
+            raw_probability=raw,
+            uncertainty=np.sqrt(np.maximum(self.shifts[1] - self.shifts[0] ** 2, 0)).astype(np.float32),
+            threshold=threshold,
+            chains=np.concatenate(self.chains) if self.chains else None,
+            core=self.core,
+            core_chains=np.concatenate(self.core_chains) if self.core_chains else None,
+            chain_threshold=self.chain_threshold,
+            remarks=tuple(remarks),
+        )
+
+
+def _strips(array: NDArray[Any]) -> list[tuple[Any, ...]]:
+    """Slices of rows that cover an array (..., H, W)."""
+    return [(..., slice(row, row + STRIP), slice(None)) for row in range(0, array.shape[-2], STRIP)]
+
+
+def _check_members(members: Sequence[Predictor]) -> None:
+    """ConfigError unless they are two or more, each another model, that see and say the same."""
+    if len(members) < 2:
+        raise ConfigError("an ensemble needs two models or more")
+    first = members[0]
+    hashes = [one.rpartition("@")[2] for member in members for one in member.identities if "@" in one]
+    if len(set(hashes)) < len(hashes):
+        raise ConfigError("a model is given twice: an ensemble of one and the same is no ensemble")
+    for member in members[1:]:
+        for name in ("image_channels", "mask_channels"):
+            mine, theirs = getattr(first, name), getattr(member, name)
+            if mine != theirs:
+                raise ConfigError(f"{first.identity} has {name} {mine}, {member.identity} {theirs}")
+        if first.inference.channels != member.inference.channels:
+            raise ConfigError(f"{first.identity} and {member.identity} have mask channels of other meanings")

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data import object_files, writers
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.inference.objects import FoundObject, describe_objects, separate, shares_of_chains
 from segdiff.inference.overlay import draw_overlay
-
-OBJECTS = {"labels": "tif", "objects": "csv", "outlines": "geojson"}  # files of objects told apart
-COLUMNS = ("id", "x", "y", "area", "probability", "uncertainty", "confidence")
-MICROMETRES = ("x_um", "y_um", "area_um2")
+from segdiff.inference.temperature import check_temperature, temper, temper_threshold
+from segdiff.inference.threads import in_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +36,7 @@ class Prediction:
         core_chains: likewise of each chain, (K, H, W), with `chains`.
         chain_threshold: of a chain's own mask: the threshold before the temperature, which chains do not know.
         remarks: what makes this picture unlike those that the model was trained on, in words (`inference.looks`).
+        class_name: what one object is, such as "Nucleus".
     """
 
     probability: NDArray[np.float32]
@@ -55,6 +51,7 @@ class Prediction:
     core_chains: NDArray[np.float32] | None = None
     chain_threshold: float = 0.5
     remarks: tuple[str, ...] = ()
+    class_name: str = "Object"
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -63,7 +60,7 @@ class Prediction:
 
     def instances(self) -> NDArray[np.int32]:
         """The objects of the mask, touching ones told apart: int32 (H, W), 0 is background (`inference.objects`)."""
-        return separate(self._single_mask(), self.core)
+        return separate(self.single_mask(), self.core)
 
     def confidence(self, instances: NDArray[np.int32]) -> NDArray[np.float64] | None:
         """For each of these objects the share of chains that have it, in order; None unless several chains
@@ -76,100 +73,37 @@ class Prediction:
             return None
         cores = self.core_chains if self.core_chains is not None else [None] * len(self.chains)
         masks = (chain > self.chain_threshold for chain in self.chains)
-        return shares_of_chains(instances, map(separate, masks, cores))
+        return shares_of_chains(instances, in_threads(separate, masks, cores))
 
     def objects(self) -> tuple[NDArray[np.int32], list[FoundObject]]:
         """`instances`, and what there is to say of each."""
         labels = self.instances()
         return labels, describe_objects(labels, self.probability, self.uncertainty, self.confidence(labels))
 
+    def at(self, temperature: float, threshold: float) -> Prediction:
+        """The prediction that the same chains make at another temperature and threshold.
+
+        Raises:
+            ConfigError: a temperature that cannot be, or `raw_probability` was not kept (`PredictOptions.keep_raw`).
+        """
+        if self.raw_probability is None:
+            raise ConfigError("keep_raw=True is needed: the probability before the temperature was not kept")
+        return replace(
+            self,
+            probability=temper(self.raw_probability, check_temperature(temperature)),
+            threshold=threshold,
+            chain_threshold=temper_threshold(threshold, 1 / temperature),
+        )
+
     def overlay(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """uint8 (H, W, 3): the image, as it was read, with the mask's outline: `inference.overlay`."""
-        return draw_overlay(image, self._single_mask())
+        return draw_overlay(image, self.single_mask())
 
-    def save(
-        self,
-        folder: str | Path,
-        stem: str,
-        image: NDArray[Any] | None = None,
-        overwrite: bool = False,
-        instances: bool = False,
-        mpp: float | None = None,
-    ) -> dict[str, Path]:
-        """Write mask, probability, uncertainty (if there is one), the overlay (given the image), objects (if wanted).
-
-        Args:
-            folder: made if it is not there.
-            stem: names begin with it, see `output_paths`.
-            image: as it was read, for the overlay.
-            overwrite: replace files that are there; an uncertainty of an earlier run is then removed even
-                where this prediction has none, so that what lies together belongs together.
-            instances: also write the objects told apart: label map, table and outlines.
-            mpp: micrometres per pixel, for the table.
-        Returns:
-            The files written: "mask", "probability", and "uncertainty", "overlay", "labels", "objects", "outlines"
-                where
-            there are.
-        Raises:
-            ConfigError: a file is there already and `overwrite` is not set.
-        """
-        mask = self._single_mask()
-        paths = output_paths(folder, stem)
-        there = [str(path) for path in paths.values() if path.exists()]
-        if there and not overwrite:
-            raise ConfigError(f"{there[0]} exists; choose another folder or overwrite")
-        writers.write_mask(paths["mask"], mask)
-        writers.write_float_tiff(paths["probability"], self.probability)
-        if self.uncertainty is not None:
-            writers.write_float_tiff(paths["uncertainty"], self.uncertainty)
-        else:
-            paths.pop("uncertainty").unlink(missing_ok=True)
-        if image is not None:
-            writers.write_overlay(paths["overlay"], self.overlay(image))
-        else:
-            paths.pop("overlay").unlink(missing_ok=True)
-        if instances:
-            self._save_objects(paths, mpp)
-        else:
-            for name in OBJECTS:
-                paths.pop(name).unlink(missing_ok=True)
-        return paths
-
-    def _save_objects(self, paths: Mapping[str, Path], mpp: float | None) -> None:
-        labels, found = self.objects()
-        rows = [_row(one, mpp) for one in found]
-        object_files.write_labels(paths["labels"], labels)
-        object_files.write_table(paths["objects"], COLUMNS if mpp is None else COLUMNS + MICROMETRES, rows)
-        measured = {row["id"]: {key: row[key] for key in row if key not in ("id", "x", "y")} for row in rows}
-        object_files.write_geojson(paths["outlines"], labels, measured, "Nucleus")
-
-    def _single_mask(self) -> NDArray[np.bool_]:
+    def single_mask(self) -> NDArray[np.bool_]:
+        """`mask` of a model of one mask channel, (H, W); ShapeError of several."""
         if self.probability.ndim != 2:
             raise ShapeError(
                 f"this model has {self.probability.shape[0]} mask channels; take .mask and choose one: "
                 "pictures, instances and files are of a single one"
             )
         return self.mask
-
-
-def output_paths(folder: str | Path, stem: str) -> dict[str, Path]:
-    """The files that `Prediction.save` may write for a stem: slide_mask.png, slide_probability.tif, ..."""
-    names = {"mask": "png", "probability": "tif", "uncertainty": "tif", "overlay": "png"} | OBJECTS
-    return {name: Path(folder) / f"{stem}_{name}.{suffix}" for name, suffix in names.items()}
-
-
-def _row(one: FoundObject, mpp: float | None) -> dict[str, Any]:
-    """An object in the table; lengths in pixels, and in micrometres where those of a pixel are known."""
-    values: list[float | int | None] = [
-        one.label,
-        one.x,
-        one.y,
-        one.area,
-        one.probability,
-        one.uncertainty,
-        one.confidence,
-    ]
-    row = dict(zip(COLUMNS, values, strict=True))
-    if mpp is not None:
-        row |= dict(zip(MICROMETRES, (one.x * mpp, one.y * mpp, one.area * mpp**2), strict=True))
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}

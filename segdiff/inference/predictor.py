@@ -1,16 +1,15 @@
-"""An image in, a `Prediction` out."""
+"""One trained model that is ready to predict: an image in, a `Prediction` out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segdiff.data.targets import check_channels
 from segdiff.diffusion.noise import NoiseField, image_key
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
@@ -18,83 +17,47 @@ from segdiff.inference import looks
 from segdiff.inference.blend import STRIP, Blend, weights_named
 from segdiff.inference.chains import ChainStatistics
 from segdiff.inference.objects import typical_diameter
+from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
-from segdiff.inference.run import BatchSize, Picture, Progress, WindowRunner
+from segdiff.inference.run import Picture, Progress, WindowRunner
 from segdiff.inference.source import Source
 from segdiff.inference.temperature import check_temperature, temper, temper_threshold
-from segdiff.inference.windows import plan_windows, round_up, window_starts
+from segdiff.inference.windows import Window, plan_windows, round_up
 from segdiff.models.compiled import compile_segmenter
 from segdiff.models.device import pick_device, resolve_precision
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
+from segdiff.settings import changed, plain
+
+Allocate = Callable[[tuple[int, ...]], Any]
 
 
 @dataclass(frozen=True)
-class InferenceSettings:
-    """How an image is cut and its mask decided; an artifact carries them.
+class ModelInfo:
+    """What is known of a model beside its network.
 
     Args:
-        window: side of the square windows in pixels of the model's grid, rounded up to what the network
-            admits; None takes the whole image as one window.
-        overlap: least share of a window that its neighbour covers too, 0 <= overlap < 1.
-        weights: "gaussian" or "constant", of a window's pixels where windows overlap.
-        threshold: a pixel is object where its probability is above it.
-        grid: (height, width) that every picture is resized to, whatever its size and shape, as the published
-            Cityscapes models see their crops; None: pictures keep their size, or follow the scale.
-        temperature: log-odds of the probability are divided by it (`segdiff.inference.temperature`).
-        channels: what the mask channels of the model are (`segdiff.data.targets`): the mask, or mask and core.
-    Raises:
-        ConfigError: a value outside those.
+        identity: "name@hash", for records.
+        scale: "mpp" and "object_diameter_px" as the model was trained, each a number or None.
+        looks: what its training pictures look like, to tell of a picture that is unlike them (`inference.looks`).
     """
 
-    window: int | None = 256
-    overlap: float = 0.25
-    weights: str = "gaussian"
-    threshold: float = 0.5
-    grid: tuple[int, int] | None = None
-    temperature: float = 1.0
-    channels: tuple[str, ...] = ("mask",)
-
-    def __post_init__(self) -> None:
-        if self.grid is not None:
-            object.__setattr__(self, "grid", check_grid(self.grid))
-        weights_named(self.weights)
-        window_starts(1, 1 if self.window is None else self.window, self.overlap)
-        check_threshold(self.threshold)
-        check_temperature(self.temperature)
-        object.__setattr__(self, "channels", check_channels(self.channels))
+    identity: str = "unnamed"
+    scale: Mapping[str, float | None] = field(default_factory=dict)
+    looks: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
-def check_threshold(threshold: float) -> float:
-    """ConfigError unless 0 <= threshold <= 1."""
-    if not 0 <= threshold <= 1:
-        raise ConfigError(f"threshold={threshold}: probabilities lie between 0 and 1")
-    return threshold
-
-
-def check_grid(grid: Sequence[int]) -> tuple[int, int]:
-    """(height, width) as a tuple. ConfigError unless it is two numbers of 1 or more."""
-    if len(grid) != 2 or min(grid) < 1:
-        raise ConfigError(f"grid={list(grid)}: height and width in pixels are needed")
-    return grid[0], grid[1]
-
-
-class Predictor:
-    """A trained model that is ready to predict.
+class ModelPredictor:
+    """A trained model that is ready to predict; a `segdiff.inference.protocol.Predictor`.
 
     Args:
         segmenter: see `segdiff.models.segmenter.Segmenter`; it is moved to the device.
         normalisation: from pixels to what the segmenter sees.
         sampling: how chains are run unless `predict` is told otherwise.
         inference: windows, weights, threshold and grid, likewise.
-        scale: "mpp" and "object_diameter_px" as the model was trained, each a number or None.
-        familiar: what its training pictures look like, to tell of a picture that is unlike them (`inference.looks`).
-        identity: "name@hash", for records.
-        device: "auto" (cuda, mps, cpu) or a name.
-        precision: "auto", "bf16" or "float32".
-        runtime: what runs the segmenter's network, for records.
-        compiled: compile the network (`segdiff.models.compiled`), which takes a minute at the first picture.
+        info: what is known of the model: identity, scale, training pictures.
+        compute: where and how its network runs.
     Raises:
         ConfigError: a device or precision that this machine does not have.
     """
@@ -105,39 +68,54 @@ class Predictor:
         normalisation: Normalisation,
         sampling: Sampling,
         inference: InferenceSettings | None = None,
-        scale: Mapping[str, float | None] | None = None,
-        identity: str = "unnamed",
-        device: str = "auto",
-        precision: str = "auto",
-        runtime: str = "torch",
-        compiled: bool = False,
-        familiar: Mapping[str, Sequence[float]] | None = None,
+        info: ModelInfo | None = None,
+        compute: ComputeOptions | None = None,
     ) -> None:
-        self.device = pick_device(device)
-        self.runtime, self.compiled = runtime, compiled
-        self.precision = resolve_precision(self.device, precision)
+        info, compute = info or ModelInfo(), compute or ComputeOptions()
+        self.device = pick_device(compute.device)
+        self.runtime, self.compiled = compute.runtime, compute.compiled
+        self.precision = resolve_precision(self.device, compute.precision)
         # Convolutions over channels-last weights are the faster ones on GPUs and CPUs (benchmarks/layout.py).
         self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last)
-        if compiled:
+        if compute.compiled:
             self.segmenter = compile_segmenter(self.segmenter, self.device)
         self.normalisation = normalisation
         self.sampling = sampling
         self.inference = inference or InferenceSettings()
-        self.scale, self.looks = dict(scale or {}), dict(familiar or {})
-        self.identity = identity
+        self.identity, self.scale, self.looks = info.identity, dict(info.scale), dict(info.looks)
         if len(self.inference.channels) not in (1, segmenter.mask_channels):
             names = ", ".join(self.inference.channels)
             raise ConfigError(f"a model of {segmenter.mask_channels} mask channel(s) has none called {names}")
         self._runner = WindowRunner(self.segmenter, self.device, self.precision)
 
     @property
+    def identities(self) -> list[str]:
+        """Its identity, as of a model that is no ensemble."""
+        return [self.identity]
+
+    @property
+    def image_channels(self) -> int:
+        """C of the images that it sees."""
+        return self.segmenter.image_channels
+
+    @property
+    def mask_channels(self) -> int:
+        """M of what it gives."""
+        return self.segmenter.mask_channels
+
+    @property
     def known_mpp(self) -> float | None:
         """Micrometres per pixel that it was trained at; None where unknown."""
         return self.scale.get("mpp")
 
-    def check(self, sampling: Sampling | None = None) -> None:
+    @property
+    def takes_mpp(self) -> bool:
+        """Whether micrometres per pixel of an image decide how it is seen."""
+        return self.known_mpp is not None and self.inference.grid is None
+
+    def check(self, options: PredictOptions | None = None) -> None:
         """Raise ConfigError where the model cannot sample so: found before any work. None: as it does by itself."""
-        self.segmenter.check(sampling or self.sampling)
+        self.segmenter.check((options or PredictOptions()).sampling_of(self.sampling))
 
     def threshold_at(self, temperature: float | None) -> float:
         """The threshold at another temperature than the model's that gives the same mask; None: the model's own."""
@@ -146,65 +124,115 @@ class Predictor:
             return own.threshold
         return temper_threshold(own.threshold, check_temperature(temperature) / own.temperature)
 
-    def describe(self) -> dict[str, Any]:
-        """What determines its results, as plain values, for records."""
-        inference = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.inference).items()}
-        return {"model": self.identity, "sampling": asdict(self.sampling), "inference": inference}
+    def describe(self, options: PredictOptions | None = None) -> dict[str, Any]:
+        """What determines its results under these options, as plain values, for records."""
+        options = options or PredictOptions()
+        threshold, temperature = self._cut(options)
+        inference = replace(self.inference, threshold=threshold, temperature=temperature)
+        sampling = options.sampling_of(self.sampling)
+        return {"model": self.identity, "sampling": plain(sampling), "inference": plain(inference)}
+
+    def machine(self) -> dict[str, Any]:
+        """Where and how its network runs, as plain values, for records."""
+        names = ("precision", "runtime", "compiled")
+        return {"device": str(self.device), **{name: getattr(self, name) for name in names}}
+
+    def kept_maps(self, options: PredictOptions) -> int:
+        """How many maps of an image's size `keep_chains` keeps: one of each chain and mask channel."""
+        return options.sampling_of(self.sampling).chains * self.mask_channels
 
     def predict(
         self,
         array: Any,
+        options: PredictOptions | None = None,
         *,
-        seed: int = 0,
-        sampling: Sampling | None = None,
-        threshold: float | None = None,
-        temperature: float | None = None,
-        batch_size: BatchSize = "auto",
-        keep_chains: bool = False,
-        keep_raw: bool = False,
-        mpp: float | None = None,
-        scale: float | None = None,
-        diameter: float | None = None,
-        windows: tuple[int | None, float] | None = None,
-        grid: tuple[int, int] | None = None,
         progress: Progress | None = None,
-        allocate: Callable[[tuple[int, ...]], Any] | None = None,
+        allocate: Allocate | None = None,
+        **changes: Any,
     ) -> Prediction:
         """Predict one image. The answer depends on the image, the seed and the settings, and on nothing else.
 
         Args:
             array: (H, W) or (H, W, C) as it was read. Anything with `shape`, `dtype` and slices: windows are
                 read when they are needed. Read as a whole only where it is resized to the model's grid.
-            seed: of the noise; images differ in noise by what they show.
-            sampling: instead of the predictor's.
-            threshold: likewise; a probability above it is object.
-            temperature: likewise; of the probability, not of the chains. A threshold that is not given moves with it,
-                so that the mask stays the same.
-            batch_size: entries (chains times windows) in one call of the network; "auto" begins with a guess
-                and halves it when an allocation fails. Changes memory and speed, not the result.
-            keep_chains: also give every chain; memory grows with their number.
-            keep_raw: also give the probability before the temperature.
-            mpp: micrometres per pixel of this image, for a model that knows its own.
-            scale: instead of mpp: factor from the image's grid to the model's.
-            diameter: instead of both: of a typical object of this image, in its pixels, for a model that knows its own.
-            windows: (window, overlap) instead of those of the inference settings.
-            grid: (height, width) that the picture is resized to, instead of that of the inference settings.
+            options: what it may be told; None: nothing.
             progress: called with (done, total), in chains times windows.
             allocate: makes the arrays of the result: a shape to float32 zeros that take slices (numpy.zeros,
                 or a memory map for what does not fit memory).
+            changes: fields of `PredictOptions` by their names, in place of those of `options`.
         Raises:
             ShapeError, DataError: not an image that this model takes.
             ConfigError: settings that contradict each other.
             UserError: memory does not suffice for a single window.
         """
-        sampling = sampling or self.sampling
-        self.check(sampling)
-        threshold = self.threshold_at(temperature) if threshold is None else check_threshold(threshold)
-        temperature = self.inference.temperature if temperature is None else check_temperature(temperature)
-        window, overlap = windows or (self.inference.window, self.inference.overlap)
+        options = changed(options or PredictOptions(), changes)
+        self.check(options)
+        threshold, temperature = self._cut(options)
+        source = Source(array, self.image_channels)
+        picture, plan = self._planned(source, options)
+        probability, spread, chains = self._blended(picture, plan, options, progress, allocate)
+        core = core_chains = None
+        if "core" in self.inference.channels:
+            core, probability = probability[1], probability[0]
+            spread = None if spread is None else spread[0]
+            if chains is not None:
+                chains, core_chains = chains[:, 0], chains[:, 1]
+        raw = np.array(probability) if options.keep_raw else None
+        probability = _tempered(probability, temperature)
+        # Of what lies on disk nothing is counted: it may not fit memory.
+        remarks = self._remarks(source, probability > threshold, core, picture.grids.factor) if allocate is None else ()
+        return Prediction(
+            probability=probability,
+            uncertainty=spread,
+            threshold=threshold,
+            sampling=options.sampling_of(self.sampling),
+            seed=options.seed,
+            model=self.identity,
+            chains=chains,
+            raw_probability=raw,
+            core=core,
+            core_chains=core_chains,
+            chain_threshold=temper_threshold(threshold, 1 / temperature),
+            remarks=remarks,
+            class_name=self.inference.class_name,
+        )
 
-        source = Source(array, self.segmenter.image_channels)
-        grids = self._grids(source, self.scale_factor(mpp, scale, diameter), grid)
+    def scale_factor(self, options: PredictOptions) -> float:
+        """The factor from an image's grid to the model's: 1 where nothing is known.
+
+        Raises:
+            ConfigError: mpp or diameter is given and the model has none, or the model resizes every picture to one
+                grid.
+        """
+        mpp, scale, diameter = options.mpp, options.scale, options.diameter
+        if self.inference.grid is not None and any(value is not None for value in (mpp, scale, diameter)):
+            seen = " x ".join(map(str, self.inference.grid))
+            raise ConfigError(f"this model sees every picture at {seen}: mpp, scale and diameter do not apply")
+        typical, own = self.scale.get("object_diameter_px"), self.known_mpp
+        if diameter is not None:
+            if typical is None:
+                raise ConfigError(
+                    f"diameter={diameter}: this model does not know its own; give scale (--scale) instead"
+                )
+            return typical / diameter
+        if mpp is not None:
+            if own is None:
+                others = "scale (--scale)"
+                if typical is not None:
+                    others = "how wide a typical object is in pixels (--diameter), or scale (--scale),"
+                raise ConfigError(f"mpp={mpp}: this model does not know its own; give {others} instead")
+            return mpp / own
+        return 1.0 if scale is None else scale
+
+    def _cut(self, options: PredictOptions) -> tuple[float, float]:
+        """Threshold and temperature under these options."""
+        threshold = self.threshold_at(options.temperature) if options.threshold is None else options.threshold
+        return threshold, self.inference.temperature if options.temperature is None else options.temperature
+
+    def _planned(self, source: Source, options: PredictOptions) -> tuple[Picture, list[Window]]:
+        """The image on the model's grid, and its windows."""
+        window, overlap = options.windows or (self.inference.window, self.inference.overlap)
+        grids = self._grids(source, self.scale_factor(options), options.grid)
         view = source if grids.same else source.resized(grids)
         multiple = self.segmenter.size_multiple
         whole = (round_up(view.height, multiple), round_up(view.width, multiple))
@@ -213,22 +241,37 @@ class Predictor:
         else:
             window = round_up(window, multiple)
             padded = (min(window, whole[0]), min(window, whole[1]))
-        plan = plan_windows(view.height, view.width, window, overlap)
         picture = Picture(
             source=view,
             normalise=self.normalisation.fit(view.array, view.convert),
-            noise=NoiseField(seed, image_key(array)),
+            noise=NoiseField(options.seed, image_key(source.array)),
             grids=grids,
             padded=padded,
         )
-        weights = weights_named(self.inference.weights)
+        return picture, plan_windows(view.height, view.width, window, overlap)
+
+    def _blended(
+        self,
+        picture: Picture,
+        plan: Sequence[Window],
+        options: PredictOptions,
+        progress: Progress | None,
+        allocate: Allocate | None,
+    ) -> tuple[Any, Any, NDArray[np.float32] | None]:
+        """Mean over chains, their deviation (None of a single one), and the chains where they are kept."""
+        weights, grids = weights_named(self.inference.weights), picture.grids
         blend: Blend | None = None
         for place, statistics in self._runner.run(
-            picture, plan, sampling, batch_size=batch_size, keep_chains=keep_chains, progress=progress
+            picture,
+            plan,
+            options.sampling_of(self.sampling),
+            batch_size=options.batch_size,
+            keep_chains=options.keep_chains,
+            progress=progress,
         ):
             values = _layers(statistics)
             if blend is None:  # now it is known whether there are several chains
-                blend = _empty_blend(len(values), self.segmenter.mask_channels, grids.image, allocate)
+                blend = _empty_blend(len(values), self.mask_channels, grids.image, allocate)
             importance = grids.to_image(weights(place.height, place.width), place)
             blend.add(grids.place(place), values, importance)
         assert blend is not None  # a picture has at least one window
@@ -236,31 +279,8 @@ class Predictor:
         several = statistics.count > 1
         spread = _square_root(others[0]) if several else None
         del blend
-        chains = _stacked(others, 1 if several else 0) if keep_chains else None
-        core = core_chains = None
-        if "core" in self.inference.channels:
-            core, probability = probability[1], probability[0]
-            spread = None if spread is None else spread[0]
-            if chains is not None:
-                chains, core_chains = chains[:, 0], chains[:, 1]
-        raw = np.array(probability) if keep_raw else None
-        probability = _tempered(probability, temperature)
-        # Of what lies on disk nothing is counted: it may not fit memory.
-        remarks = self._remarks(source, probability > threshold, core, grids.factor) if allocate is None else ()
-        return Prediction(
-            probability=probability,
-            uncertainty=spread,
-            threshold=threshold,
-            sampling=sampling,
-            seed=seed,
-            model=self.identity,
-            chains=chains,
-            raw_probability=raw,
-            core=core,
-            core_chains=core_chains,
-            chain_threshold=temper_threshold(threshold, 1 / temperature),
-            remarks=remarks,
-        )
+        chains = _stacked(others, 1 if several else 0) if options.keep_chains else None
+        return probability, spread, chains
 
     def _remarks(self, source: Source, mask: Any, core: Any, factor: float) -> tuple[str, ...]:
         """What is unlike the training's pictures; nothing where those are not known."""
@@ -271,46 +291,11 @@ class Predictor:
         return (*found, *looks.remarks_on_objects(typical_diameter(mask, core), known, factor))
 
     def _grids(self, source: Source, factor: float, grid: tuple[int, int] | None) -> Grids:
-        grid = self.inference.grid if grid is None else check_grid(grid)
+        grid = grid or self.inference.grid
         if grid is None:
             return Grids.at_scale(source.height, source.width, factor)
         # As published: without averaging, and without a look at the picture's proportions.
         return Grids((source.height, source.width), grid, fixed=True)
-
-    def scale_factor(
-        self, mpp: float | None = None, scale: float | None = None, diameter: float | None = None
-    ) -> float:
-        """The factor from an image's grid to the model's: 1 where nothing is known.
-
-        Raises:
-            ConfigError: more than one is given, one is not positive, mpp or diameter is given and the model has none,
-                or the model resizes every picture to one grid.
-        """
-        given = {"mpp": mpp, "scale": scale, "diameter": diameter}
-        if sum(value is not None for value in given.values()) > 1:
-            raise ConfigError("give one of mpp, scale and diameter")
-        for name, value in given.items():
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(f"{name}={value}: it must be a positive number")
-        if self.inference.grid is not None and any(value is not None for value in given.values()):
-            seen = " x ".join(map(str, self.inference.grid))
-            raise ConfigError(f"this model sees every picture at {seen}: mpp, scale and diameter do not apply")
-        if diameter is not None:
-            typical = self.scale.get("object_diameter_px")
-            if typical is None:
-                raise ConfigError(
-                    f"diameter={diameter}: this model does not know its own; give scale (--scale) instead"
-                )
-            return typical / diameter
-        own = self.scale.get("mpp")
-        if mpp is not None and own is None:
-            others = "scale (--scale)"
-            if self.scale.get("object_diameter_px") is not None:
-                others = "how wide a typical object is in pixels (--diameter), or scale (--scale),"
-            raise ConfigError(f"mpp={mpp}: this model does not know its own; give {others} instead")
-        if mpp is not None and own is not None:
-            return mpp / own
-        return 1.0 if scale is None else scale
 
 
 def _layers(statistics: ChainStatistics) -> list[NDArray[Any]]:
@@ -321,9 +306,7 @@ def _layers(statistics: ChainStatistics) -> list[NDArray[Any]]:
     return layers + list(statistics.chains or [])
 
 
-def _empty_blend(
-    layers: int, channels: int, size: tuple[int, int], allocate: Callable[[tuple[int, ...]], Any] | None
-) -> Blend:
+def _empty_blend(layers: int, channels: int, size: tuple[int, int], allocate: Allocate | None) -> Blend:
     """Zeros for the layers: (H, W) each for one mask channel, else (M, H, W)."""
     zeros = allocate or (lambda shape: np.zeros(shape, dtype=np.float32))
     shape = size if channels == 1 else (channels, *size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +14,16 @@ from torch import Tensor
 
 from segdiff.diffusion.noise import NoiseField
 from segdiff.diffusion.sampling import Sampling
-from segdiff.errors import ConfigError, UserError
+from segdiff.errors import UserError
 from segdiff.inference.batching import first_guess, free_memory, is_out_of_memory
 from segdiff.inference.chains import ChainStatistics
+from segdiff.inference.options import BatchSize
 from segdiff.inference.rescale import Grids
 from segdiff.inference.source import Source, pad_to
 from segdiff.inference.windows import Window
 from segdiff.models.device import autocast
 from segdiff.models.segmenter import Segmenter
 
-BatchSize = int | Literal["auto"]
 Progress = Callable[[int, int], None]
 
 
@@ -82,16 +82,13 @@ class WindowRunner:
         The statistics are of shape (h, w) for a model of one mask channel, else (M, h, w).
 
         Raises:
-            ConfigError: a batch size below 1.
             UserError: memory does not suffice, or the network gives numbers that are not finite.
         """
         pixels = picture.padded[0] * picture.padded[1]
         if batch_size == "auto":
             entries = self._fitting.get(pixels) or first_guess(self.device, pixels, self.segmenter.finest)
-        elif batch_size >= 1:
-            entries = batch_size
         else:
-            raise ConfigError(f"batch_size={batch_size}: at least 1 is needed, or auto")
+            entries = batch_size
         total, done, first = len(plan) * sampling.chains, 0, 0
 
         def advance(entries_done: int) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segdiff.errors import ConfigError
 
-KINDS = ("fixed", "per_image", "mixed", "nuclear")
+KINDS = ("fixed", "per_image", "mixed", "nuclear", "nuclear_colour")
 MOST_COLOUR = 4.0  # grey levels between the channels of a grey picture, for slips of a scanner
 MOST_OF_RANGE = 0.05  # the same as a part of its contrast, for pictures that use little of the scale (12 bits in 16)
 DENSE = 256  # positions along a side that are looked at for what is rare
@@ -22,6 +22,11 @@ RAREST = 2e-4  # share of the positions that may stand out and mean nothing: hot
 DARK_GROUND = 64.0  # grey levels of the brightest channel, median: 175 and more in stained tissue, less in fluorescence
 WHITISH = 0.25  # darkest channel by brightest: stained tissue is pale beside the colours of fluorescence
 LEAST_STAIN = 0.05  # of the amount of haematoxylin, half its range: 0.17 and more in tissue, below 0.02 on glass
+TISSUE = 0.15  # optical density above that of the palest pixels: what is paler is glass or pale stroma
+LEAST_TISSUE = 0.01  # share of the positions: with less tissue, statistics are the whole picture's
+NUCLEI = 99.5  # percentile of haematoxylin over tissue: nuclei cover 1 % of muscle, fat or umbilical cord
+HUE = 0.5  # optical density between two colour channels that becomes 1: about a strong eosin's
+HUE_LIMIT = 3.0  # a channel of 0 has a density without meaning
 Normalise = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
@@ -37,7 +42,10 @@ class Normalisation:
             haematoxylin of coloured pictures, the brightness of grey ones that are dark for the most part (as of
             fluorescence), the darkness of other grey ones. Pictures of all three look alike then. Coloured ones on
             black are fluorescence, too: of their brightest channel. Where nuclei are too few for the percentiles, the
-            pixels that stand out take their place (`grey_levels`).
+            pixels that stand out take their place (`grey_levels`); "nuclear_colour": the first channel as "nuclear",
+            with the upper percentile over what is denser than glass (few nuclei beside glass and fat are nuclei all the
+            same, and stroma is not); the second and the third are the optical densities of red and of blue less that of
+            green, 0 in grey pictures: the hue of a stain, which does not change with exposure.
         mean, std: for "fixed" and "mixed": one number for each channel.
         dark_objects: for "per_image" and "mixed": a grey picture that is dark for the most part, as of fluorescence, is
             turned into its negative, so that objects are darker than what is around them, as they are in stained
@@ -54,7 +62,7 @@ class Normalisation:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"normalisation.kind={self.kind} is not known; known: {', '.join(KINDS)}")
-        if self.dark_objects and self.kind in ("fixed", "nuclear"):
+        if self.dark_objects and self.kind in ("fixed", "nuclear", "nuclear_colour"):
             raise ConfigError("normalisation.dark_objects goes with kind=per_image or mixed only")
         if self.kind in ("fixed", "mixed"):
             if not self.mean or not self.std or len(self.mean) != len(self.std) or min(self.std) <= 0:
@@ -70,8 +78,9 @@ class Normalisation:
         image: (H, W[, C]), anything with `shape` that slices with a stride; `convert` turns what it gives into
         (h, w, C) on the 0..255 scale. The function maps (h, w, C) on that scale to float32 of the same shape.
         """
-        if self.kind == "nuclear":
-            return _nuclear(_lattice(image, convert), _lattice(image, convert, DENSE))
+        if self.kind in ("nuclear", "nuclear_colour"):
+            colour = self.kind == "nuclear_colour"
+            return _nuclear(_lattice(image, convert), _lattice(image, convert, DENSE), colour)
         lattice = np.zeros((1, 1, 1), np.float32) if self.kind == "fixed" else _lattice(image, convert)
         if self.kind == "fixed" or (self.kind == "mixed" and not is_grey(lattice)):
             return _straight(np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32))
@@ -103,23 +112,35 @@ def _straight(mean: NDArray[np.float32], std: NDArray[np.float32]) -> Normalise:
     return normalise
 
 
+def optical_density(part: NDArray[Any]) -> NDArray[np.float32]:
+    """Light that is taken away at each pixel: (h, w, 3) on the 0..255 scale to -ln(value / 255), of the same shape."""
+    return -np.log(np.maximum(part.astype(np.float32), 1) / 255)
+
+
 def nuclear_stain(part: NDArray[Any]) -> NDArray[np.float32]:
     """The amount of haematoxylin at each pixel: (h, w, 3) on the 0..255 scale to (h, w).
 
     Source: Ruifrok and Johnston 2001, with the vectors of scikit-image.
     """
+    return _haematoxylin(optical_density(part))
+
+
+def _haematoxylin(density: NDArray[np.float32]) -> NDArray[np.float32]:
     from skimage.color import hed_from_rgb
 
-    density = -np.log(np.maximum(part.astype(np.float32), 1) / 255)
     return density @ np.asarray(hed_from_rgb, np.float32)[:, 0]
 
 
-def _nuclear(lattice: NDArray[np.float32], dense: NDArray[np.float32]) -> Normalise:
+def _nuclear(lattice: NDArray[np.float32], dense: NDArray[np.float32], colour: bool) -> Normalise:
+    """Build the function of "nuclear", or with `colour` of "nuclear_colour"."""
     amount: Callable[[NDArray[Any]], NDArray[np.float32]]
     grey = is_grey(lattice)
-    if not grey and _is_stained(lattice):
+    stained = not grey and _is_stained(lattice)
+    if stained and colour:
+        return StainedPicture(lattice.reshape(-1, 3), *_stain_levels(dense.reshape(-1, 3)))
+    if stained:
         amount, least, shines = nuclear_stain, LEAST_STAIN, True
-        low, _, high = _percentiles(amount(lattice)[..., None])[:, 0]
+        low, high = _percentiles(amount(lattice)[..., None])[[0, 2], 0]
     else:
         amount, least = _mean if grey else _brightest, 1e-3
         low, high, shines = grey_levels(amount(lattice), amount(dense))
@@ -129,7 +150,54 @@ def _nuclear(lattice: NDArray[np.float32], dense: NDArray[np.float32]) -> Normal
     def normalise(part: NDArray[Any]) -> NDArray[np.float32]:
         return np.repeat(((amount(part) - mean) / std)[..., None], part.shape[-1], axis=-1)
 
-    return normalise
+    def without_hue(part: NDArray[Any]) -> NDArray[np.float32]:
+        found = np.zeros(part.shape, np.float32)
+        found[..., 0] = (amount(part) - mean) / std
+        return found
+
+    return without_hue if colour else normalise
+
+
+@dataclass(frozen=True)
+class StainedPicture:
+    """The function of "nuclear_colour" for one picture of stained tissue.
+
+    Attributes:
+        context: (n, 3), pixels of the picture on the 0..255 scale. Training shows the picture in other colours: these
+            pixels, in those colours, say by `refitted` what its normalisation would have been.
+        low, high: amounts of haematoxylin that become -1 and +1.
+    """
+
+    context: NDArray[Any]
+    low: np.float32
+    high: np.float32
+
+    def __call__(self, part: NDArray[Any]) -> NDArray[np.float32]:
+        """(h, w, 3) on the 0..255 scale to float32 of the same shape."""
+        density = optical_density(part)
+        half = np.maximum((self.high - self.low) / 2, np.float32(LEAST_STAIN))
+        found = np.empty(part.shape, np.float32)
+        found[..., 0] = (_haematoxylin(density) - (self.low + self.high) / 2) / half
+        hue = (density[..., [0, 2]] - density[..., 1:2]) / np.float32(HUE)
+        found[..., 1:] = hue.clip(-HUE_LIMIT, HUE_LIMIT)
+        return found
+
+    def refitted(self, context: NDArray[Any]) -> StainedPicture:
+        """The function for the picture in the colours of this context, (n, 3)."""
+        return StainedPicture(context, *_stain_levels(context))
+
+
+def _stain_levels(pixels: NDArray[Any]) -> tuple[np.float32, np.float32]:
+    """The amounts of haematoxylin of what is pale and of nuclei, for pixels (n, 3).
+
+    Nuclei are the utmost of what is denser than the palest: of the whole picture they may be less than a percentile.
+    """
+    density = optical_density(pixels)
+    total, stain = density.mean(axis=1), _haematoxylin(density)
+    tissue = total > np.percentile(total, 1) + TISSUE
+    low = np.percentile(stain, 1)
+    high = np.percentile(stain[tissue] if tissue.mean() > LEAST_TISSUE else stain, NUCLEI)
+    return np.float32(low), np.float32(high)
 
 
 def _is_stained(lattice: NDArray[np.float32]) -> bool:

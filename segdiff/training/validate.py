@@ -12,6 +12,7 @@ import torch
 from segdiff.artifacts.folder import Artifact
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.protocols import Protocol
+from segdiff.inference.options import PredictOptions
 from segdiff.inference.prediction import Prediction
 from segdiff.metrics.table import Scoring
 from segdiff.models.segmenter import Segmenter
@@ -19,7 +20,7 @@ from segdiff.training.panels import draw_panels
 from segdiff.training.settings import TrainerSettings
 from segdiff.training.tracking import Tracking
 from segdiff.workflows.calibrate import Calibration
-from segdiff.workflows.evaluate import evaluate
+from segdiff.workflows.evaluate import EvaluateOptions, evaluate
 from segdiff.workflows.load import predictor_of
 from segdiff.workflows.scoring import mean_of
 
@@ -64,9 +65,7 @@ class Validation:
             predictor_of(artifact, device=str(self.device), precision=self.settings.precision),
             self.dataset,
             self.protocol,
-            seed=self.seed,
-            scoring=Scoring(),
-            temperature=1.0,
+            EvaluateOptions(PredictOptions(seed=self.seed, temperature=1.0), Scoring()),
             watch=lambda sample, said: found.add(said.probability, sample.mask),
         )
         temperature = found.temperature()
@@ -88,10 +87,11 @@ class Validation:
             predictor,
             self.dataset,
             self.protocol,
-            seed=self.seed,
-            sampling=self.settings.validation if during else None,
-            scoring=Scoring() if during else Scoring((*self.protocol.metrics, *ALSO)),
-            limit=limit,
+            EvaluateOptions(
+                PredictOptions(seed=self.seed, sampling=self.settings.validation if during else None),
+                Scoring() if during else Scoring((*self.protocol.metrics, *ALSO)),
+                limit,
+            ),
             watch=keep,
         )
         if kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.objects import numbered
 from segdiff.data.protocols import Protocol
-from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, DataError
+from segdiff.inference.options import LENGTHS, PredictOptions
 from segdiff.inference.prediction import Prediction
-from segdiff.inference.predictor import Predictor
-from segdiff.inference.run import BatchSize
+from segdiff.inference.protocol import Predictor
 from segdiff.metrics.table import Scoring
+from segdiff.settings import changed, plain
 from segdiff.workflows.parts import Part
 from segdiff.workflows.record import describe
 from segdiff.workflows.scoring import score, summarise
@@ -25,38 +26,63 @@ from segdiff.workflows.scoring import score, summarise
 # Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
 Progress = Callable[[float, int, str], None]
 Watch = Callable[[Sample, Prediction], None]
+OF_PROTOCOL = (*LENGTHS, "windows", "grid")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What an evaluation may be told, beside its protocol, which fixes resizing and windows.
+
+    Args:
+        prediction: of each image: seed, sampling, threshold, temperature, batch size. What is kept is decided by the
+            metrics.
+        scoring: which metrics; None: those of the protocol.
+        limit: only the first images of the data set; None for all.
+        part: a share of these; `segdiff.workflows.join.join` makes one of all parts.
+    Raises:
+        ConfigError: a limit below 1, or options of the prediction that are the protocol's.
+    """
+
+    prediction: PredictOptions = PredictOptions()
+    scoring: Scoring | None = None
+    limit: int | None = None
+    part: Part = Part()
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit={self.limit}: at least 1 image is needed")
+        if given := [name for name in OF_PROTOCOL if getattr(self.prediction, name) is not None]:
+            raise ConfigError(f"{given[0]} is decided by the protocol of an evaluation: leave it out")
+
+    def chosen(self, dataset: Dataset) -> list[int]:
+        """Return which images are scored. ConfigError where there is none, or a part would have none."""
+        every = range(len(dataset) if self.limit is None else min(self.limit, len(dataset)))
+        if 0 < len(every) < self.part.count:  # in all parts: one without images could not be joined
+            raise ConfigError(f"{len(every)} image(s) cannot be divided among {self.part.count} parts")
+        chosen = self.part.of(every)
+        if not chosen:
+            raise ConfigError(f"the split {dataset.split} of {dataset.kind} holds no image")
+        return chosen
 
 
 def evaluate(
     predictor: Predictor,
     dataset: Dataset,
     protocol: Protocol,
-    seed: int = 0,
-    sampling: Sampling | None = None,
+    options: EvaluateOptions | None = None,
     *,
-    scoring: Scoring | None = None,
-    threshold: float | None = None,
-    temperature: float | None = None,
-    batch_size: BatchSize = "auto",
-    limit: int | None = None,
-    part: Part | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """Scores of the foreground, for each image and their plain means.
+    """Score the foreground: each image, and their plain means.
 
     Args:
         protocol: fixes resizing and windows, see `segdiff.data.protocols`.
-        scoring: which metrics; None: those of the protocol.
-        seed: as `Predictor.predict`, like the next three.
-        sampling: None: the model's own.
-        threshold: None: the model's own.
-        temperature: likewise.
-        batch_size: "auto" or a number.
-        limit: only the first images of the data set; None for all.
-        part: a share of these; `segdiff.workflows.join.join` makes one of all parts.
+        options: what it may be told; None: nothing.
         progress: told how far it is.
         watch: given each sample, as the protocol shows it, with its prediction; for pictures.
+        changes: fields of `EvaluateOptions` and of its `prediction` by their names, in place of those of `options`.
     Returns:
         Plain values, ready for JSON: what `scoring.summarise` gives, each image with its "seconds" too;
         "protocol", "dataset", "split"; and what determines the result. An image with several raters or mask
@@ -66,61 +92,25 @@ def evaluate(
             pixel are not known.
         ShapeError: masks of the model and of the data set differ in their number of channels.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit={limit}: at least 1 image is needed")
-    part = part or Part()
-    every = range(len(dataset) if limit is None else min(limit, len(dataset)))
-    if 0 < len(every) < part.count:  # in all parts: one without images could not be joined
-        raise ConfigError(f"{len(every)} image(s) cannot be divided among {part.count} parts")
-    chosen = part.of(every)
-    n = len(chosen)
-    if n == 0:
-        raise ConfigError(f"the split {dataset.split} of {dataset.kind} holds no image")
-    predictor.check(sampling)
-    scoring = scoring or Scoring(protocol.metrics)
+    options = changed(options or EvaluateOptions(), changes)
+    chosen = options.chosen(dataset)
+    predictor.check(options.prediction)
+    scoring = options.scoring or Scoring(protocol.metrics)
     scoring.check(dataset.mpp)
     windows = _windows(predictor, protocol)
-
+    scorer = _Scorer(predictor, dataset, protocol, scoring, replace(options.prediction, windows=windows))
     rows = []
-    for number, index in enumerate(chosen):
-        name = dataset.names[index]
+    for number, name in enumerate(dataset.names[index] for index in chosen):
 
         def report(done: float, total: float = 1, number: int = number, name: str = name) -> None:
             if progress is not None:
-                progress(number + done / total, n, name)
+                progress(number + done / total, len(chosen), name)
 
         report(0)
-        began = time.perf_counter()
-        sample = dataset[index]
-        shown = protocol.prepare(sample)
-        true_instances = _numbered(scoring, shown)
-        prediction = predictor.predict(
-            shown.image,
-            seed=seed,
-            sampling=sampling,
-            threshold=threshold,
-            temperature=temperature,
-            batch_size=batch_size,
-            mpp=_mpp(predictor, dataset, protocol, sample),
-            windows=windows,
-            grid=protocol.grid,
-            progress=report,
-            keep_chains=bool({"chains", "confidence"} & scoring.needs),
-            keep_raw=True,
-        )
-        seconds = time.perf_counter() - began
-        said = {
-            "probability": prediction.probability,
-            "raw_probability": prediction.raw_probability,
-            "uncertainty": prediction.uncertainty,
-            "chains": prediction.chains,
-            **_objects(scoring, true_instances, prediction),
-        }
-        mpp = protocol.mpp(dataset.mpp, sample.image.shape[0])
-        scores = score(prediction.mask, shown.mask, scoring, mpp, said)
+        shown, prediction, scores = scorer(chosen[number], report)
         if watch is not None:
             watch(shown, prediction)
-        rows.append({"name": name, **scores, "seconds": round(seconds, 3)})
+        rows.append({"name": name, **scores})
         report(1)
     summary = summarise(rows, scoring)
     images = summary.pop("per_image")  # last, being long
@@ -129,30 +119,78 @@ def evaluate(
         "protocol": protocol.name,
         "dataset": dataset.kind,
         "split": dataset.split,
-        "part": None if part.count == 1 else str(part),
-        **describe(predictor, sampling, threshold, seed, temperature),
+        "part": None if options.part.count == 1 else str(options.part),
+        **describe(predictor, options.prediction),
         "windows": None if windows is None else {"window": windows[0], "overlap": windows[1]},
+        "options": plain(options),
         "per_image": images,
     }
 
 
-def _numbered(scoring: Scoring, shown: Sample) -> NDArray[np.int32] | None:
-    """The objects of a truth, where they are scored."""
-    if not {"instances", "confidence"} & scoring.needs:
-        return None
+@dataclass(frozen=True)
+class _Scorer:
+    """Predicts and scores one image of a data set."""
+
+    predictor: Predictor
+    dataset: Dataset
+    protocol: Protocol
+    scoring: Scoring
+    options: PredictOptions
+
+    def __call__(self, index: int, report: Callable[[int, int], None]) -> tuple[Sample, Prediction, dict[str, Any]]:
+        """The sample as the protocol shows it, its prediction, and the scores with the "seconds" that they took."""
+        began = time.perf_counter()
+        sample = self.dataset[index]
+        shown = self.protocol.prepare(sample)
+        if _scores_objects(self.scoring):
+            _numbered(shown)  # a truth that does not tell objects apart is found before any work
+        mpp = self.protocol.mpp(self.dataset.mpp, sample.image.shape[0])
+        told = replace(
+            self.options,
+            mpp=mpp if self.protocol.adapt_scale and self.predictor.takes_mpp else None,
+            grid=self.protocol.grid,
+            keep_chains=bool({"chains", "confidence"} & self.scoring.needs),
+            keep_raw=True,
+        )
+        prediction = self.predictor.predict(shown.image, told, progress=report)
+        seconds = round(time.perf_counter() - began, 3)
+        return shown, prediction, {**score_prediction(prediction, shown, self.scoring, mpp), "seconds": seconds}
+
+
+def score_prediction(
+    prediction: Prediction, sample: Sample, scoring: Scoring, mpp: float | None = None
+) -> dict[str, Any]:
+    """Score what was predicted of a sample, as the protocol shows it: `scoring.score`.
+
+    Args:
+        prediction: with the chains kept where the metrics need them, and the raw probability likewise.
+        mpp: micrometres per pixel of the sample, for lengths in micrometres.
+    Raises:
+        DataError: objects are scored, and the truth does not tell them apart.
+    """
+    said: dict[str, NDArray[Any] | None] = {
+        "probability": prediction.probability,
+        "raw_probability": prediction.raw_probability,
+        "uncertainty": prediction.uncertainty,
+        "chains": prediction.chains,
+    }
+    if _scores_objects(scoring):
+        labels = prediction.instances()
+        confidence = prediction.confidence(labels) if "confidence" in scoring.needs else None
+        said |= {"instances": labels, "true_instances": _numbered(sample), "confidence": confidence}
+    return score(prediction.mask, sample.mask, scoring, mpp, said)
+
+
+def _scores_objects(scoring: Scoring) -> bool:
+    return bool({"instances", "confidence"} & scoring.needs)
+
+
+def _numbered(shown: Sample) -> NDArray[np.int32]:
+    """The objects of a truth."""
     found = numbered(shown)
     if found is None:
         raise DataError(f"{shown.name}: its truth does not tell objects apart, which aji, pq, dq and ece_objects need")
     return found
-
-
-def _objects(scoring: Scoring, true: NDArray[np.int32] | None, prediction: Prediction) -> dict[str, Any]:
-    """Objects of a prediction beside the true ones."""
-    if true is None:
-        return {}
-    labels = prediction.instances()
-    confidence = prediction.confidence(labels) if "confidence" in scoring.needs else None
-    return {"instances": labels, "true_instances": true, "confidence": confidence}
 
 
 def _windows(predictor: Predictor, protocol: Protocol) -> tuple[int | None, float] | None:
@@ -162,10 +200,3 @@ def _windows(predictor: Predictor, protocol: Protocol) -> tuple[int | None, floa
     own = predictor.inference
     window = own.window if protocol.window is None else protocol.window
     return window, own.overlap if protocol.overlap is None else protocol.overlap
-
-
-def _mpp(predictor: Predictor, dataset: Dataset, protocol: Protocol, sample: Sample) -> float | None:
-    """Micrometres per pixel to tell the predictor: None where protocol or model have no use for them."""
-    if not protocol.adapt_scale or predictor.inference.grid is not None or predictor.scale.get("mpp") is None:
-        return None
-    return protocol.mpp(dataset.mpp, sample.image.shape[0])

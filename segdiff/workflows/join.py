@@ -9,6 +9,8 @@ from typing import Any
 
 from segdiff.errors import ConfigError, DataError, MissingError
 from segdiff.metrics.table import Scoring
+from segdiff.settings import plain
+from segdiff.workflows.parts import Part
 from segdiff.workflows.scoring import FORMAT_VERSION, summarise
 
 # What the parts of one evaluation share.
@@ -44,6 +46,8 @@ def join(paths: Sequence[str | Path]) -> dict[str, Any]:
     summary = summarise(rows, scoring)
     images = summary.pop("per_image")
     kept = {key: value for key, value in first.items() if key not in {*summary, "per_image", "part", "command"}}
+    if "options" in kept:
+        kept["options"] = {**kept["options"], "part": plain(Part())}
     return {**summary, **kept, "part": None, "joined": [str(path) for path in paths], "per_image": images}
 
 

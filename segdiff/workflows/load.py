@@ -1,11 +1,9 @@
-"""From a model's name to a `Predictor`, and from a user's wishes to a `Sampling`."""
+"""From a model's name to a `Predictor`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,12 +11,14 @@ from segdiff.artifacts.exports import find_onnx, has_onnx
 from segdiff.artifacts.folder import Artifact
 from segdiff.artifacts.hub import any_from_pretrained
 from segdiff.artifacts.members import EnsembleArtifact
-from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.ensemble import Ensemble
-from segdiff.inference.predictor import InferenceSettings, Predictor
+from segdiff.inference.options import CLASS_NAME_BEFORE, ComputeOptions, InferenceSettings
+from segdiff.inference.predictor import ModelInfo, ModelPredictor
+from segdiff.inference.protocol import Predictor
 from segdiff.models.device import pick_device, resolve_precision
 from segdiff.models.export import FASTEST, check_runtime, is_installed, with_runtime
+from segdiff.models.folding import fold_segmenter
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
 
@@ -29,7 +29,6 @@ def load_predictor(
     precision: str = "auto",
     runtime: str = "torch",
     compiled: bool = False,
-    **changes: Any,
 ) -> Predictor:
     """Load a trained model, ready to predict: `segdiff.load` is this.
 
@@ -42,7 +41,6 @@ def load_predictor(
         runtime: "torch", or "onnx" or "openvino", which run the files of `segdiff export` on the CPU; "auto" takes the
             fastest that is installed where there are such files, else torch.
         compiled: by torch.compile, at the first picture: for many pictures of one size, on GPUs above all.
-        changes: chains, steps, sampler, views: instead of the model's own (`change_sampling`).
     Raises:
         MissingError, ArtifactError: no such model, or one that is refused.
         ConfigError: a device or precision that this machine does not have.
@@ -51,12 +49,9 @@ def load_predictor(
     loaded = [any_from_pretrained(one) for one in names]
 
     def ready(artifact: Artifact) -> Predictor:
-        predictor = predictor_of(artifact, device, precision, runtime, compiled)
-        predictor.sampling = change_sampling(predictor.sampling, **changes)
-        predictor.check()
-        return predictor
+        return predictor_of(artifact, device, precision, runtime, compiled, fold=True)
 
-    models = [
+    models: list[Predictor] = [
         Ensemble([ready(member) for member in one.members.values()], one.identity, **one.inference)
         if isinstance(one, EnsembleArtifact)
         else ready(one)
@@ -71,8 +66,12 @@ def predictor_of(
     precision: str = "auto",
     runtime: str = "torch",
     compiled: bool = False,
-) -> Predictor:
-    """The predictor of an artifact that is in memory, saved or not."""
+    fold: bool = False,
+) -> ModelPredictor:
+    """The predictor of an artifact that is in memory, saved or not.
+
+    fold: predict by a copy of its network whose batch norms are folded (`segdiff.models.folding`).
+    """
     segmenter = artifact.segmenter
     if check_runtime(runtime) == "auto":
         runtime = "torch" if compiled else _fastest(artifact, device, precision)
@@ -80,18 +79,15 @@ def predictor_of(
         raise ConfigError(f"runtime={runtime} compiles by itself: compile is for runtime=torch")
     if runtime != "torch":
         segmenter, device, precision = _exported(artifact, device, precision, runtime)
-    return Predictor(
+    elif fold:
+        segmenter = fold_segmenter(segmenter, resolve_precision(pick_device(device), precision))
+    return ModelPredictor(
         segmenter,
         artifact.normalisation,
         artifact.sampling,
-        read_settings(InferenceSettings, "inference", artifact.inference),
-        scale=artifact.scale,
-        identity=artifact.identity,
-        device=device,
-        precision=precision,
-        runtime=runtime,
-        compiled=compiled,
-        familiar=artifact.looks,
+        read_settings(InferenceSettings, "inference", {"class_name": CLASS_NAME_BEFORE, **artifact.inference}),
+        ModelInfo(artifact.identity, artifact.scale, artifact.looks),
+        ComputeOptions(device, precision, runtime, compiled),
     )
 
 
@@ -112,24 +108,3 @@ def _exported(artifact: Artifact, device: str, precision: str, runtime: str) -> 
     precision = "float32" if runtime == "onnx" else resolve_precision(torch.device("cpu"), precision)
     threads = torch.get_num_threads()
     return with_runtime(artifact.segmenter, find_onnx(artifact), runtime, precision, threads), "cpu", precision
-
-
-def change_sampling(
-    sampling: Sampling,
-    chains: int | None = None,
-    steps: int | None = None,
-    sampler: str | None = None,
-    views: int | None = None,
-) -> Sampling:
-    """`sampling` with what is given; None leaves it as it is.
-
-    A number of steps takes the place of a list of times, which would otherwise overrule it.
-
-    Raises:
-        ConfigError: a value that `Sampling` refuses.
-    """
-    changes: dict[str, Any] = {"chains": chains, "steps": steps, "sampler": sampler, "views": views}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if steps is not None:
-        changes["times"] = None
-    return replace(sampling, **changes)

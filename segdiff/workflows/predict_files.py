@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from segdiff.data.images import list_images, read_image
-from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, SegdiffError, UserError
-from segdiff.inference.ensemble import Ensemble
-from segdiff.inference.prediction import OBJECTS, output_paths
-from segdiff.inference.predictor import Predictor
-from segdiff.inference.run import BatchSize
+from segdiff.inference.options import PredictOptions
+from segdiff.inference.protocol import Predictor
+from segdiff.settings import changed, plain
+from segdiff.workflows.outputs import (
+    DEFAULT_OUTPUTS,
+    check_outputs,
+    measures_objects,
+    output_paths,
+    possible_files,
+    save_prediction,
+)
 from segdiff.workflows.parts import Part
 from segdiff.workflows.record import PredictionRecord, describe, resumable
 
 RECORD = "prediction{}.json"  # for the whole and for a part
 MOST_KEPT = 16 * 4096**2  # numbers: of larger pictures single chains are not kept, which are 4 bytes each
 TOO_LARGE = "it is too large to keep its chains in memory: its objects have no confidence"
+LEFT = "{} lies there too, and is not of this run"
 # Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
 Progress = Callable[[float, int, str], None]
 
@@ -45,7 +54,7 @@ def plan_outputs(
     _refuse_same_names(kept)
     inputs_there = {image.resolve() for image in kept}
     for image in images:
-        for path in output_paths(folder, image.stem).values():
+        for path in possible_files(folder, image.stem):
             if path.resolve() in inputs_there:
                 raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
             if path.exists() and not (overwrite or str(image) in begun):
@@ -61,133 +70,145 @@ def _refuse_same_names(images: Sequence[Path]) -> None:
             raise ConfigError(f"{other} and {image} would be written to the same files: predict them apart")
 
 
+@dataclass(frozen=True)
+class PredictFilesOptions:
+    """What a prediction of files may be told.
+
+    Args:
+        prediction: of each image. Its `keep_chains` is decided by the outputs.
+        outputs: which files each image gives, names of `segdiff.workflows.outputs.OUTPUTS`.
+        objects_mpp: micrometres per pixel for measurements of objects; None: `prediction.mpp`.
+        overwrite: replace outputs that exist; inputs are never replaced.
+        resume: go on with a run of the same settings in this folder: images that its record says are done, and
+            whose files exist, are left as they are.
+        part: predict a share of the images only; its record is prediction_2of4.json, say.
+    Raises:
+        ConfigError: an output that is not known, or micrometres that cannot be.
+    """
+
+    prediction: PredictOptions = PredictOptions()
+    outputs: tuple[str, ...] = DEFAULT_OUTPUTS
+    objects_mpp: float | None = None
+    overwrite: bool = False
+    resume: bool = False
+    part: Part = Part()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", check_outputs(self.outputs))
+        if self.objects_mpp is not None and not 0 < self.objects_mpp < float("inf"):
+            raise ConfigError(f"objects_mpp={self.objects_mpp}: it must be a positive number")
+
+    @property
+    def measures(self) -> bool:
+        """Whether single objects are told of."""
+        return measures_objects(self.outputs)
+
+    def for_model(self, predictor: Predictor) -> PredictFilesOptions:
+        """Return these options with micrometres where they are of use: for the scale, for measurements, or both."""
+        if not self.measures:
+            return replace(self, objects_mpp=None)
+        mpp, prediction = self.prediction.mpp, self.prediction
+        if predictor.known_mpp is None:
+            prediction = replace(prediction, mpp=None)
+        return replace(self, prediction=prediction, objects_mpp=mpp if self.objects_mpp is None else self.objects_mpp)
+
+
 def predict_files(
     predictor: Predictor,
     images: Sequence[str | Path],
     output_dir: str | Path,
+    options: PredictFilesOptions | None = None,
     *,
-    overwrite: bool = False,
-    resume: bool = False,
-    part: Part | None = None,
-    seed: int = 0,
-    sampling: Sampling | None = None,
-    threshold: float | None = None,
-    temperature: float | None = None,
-    batch_size: BatchSize = "auto",
-    mpp: float | None = None,
-    scale: float | None = None,
-    diameter: float | None = None,
-    instances: bool = False,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
+    **changes: Any,
 ) -> dict[str, Any]:
     """Predict files, folders of images and patterns; an image that fails does not stop the others.
 
     Args:
         images: what `segdiff.data.images.list_images` takes.
-        output_dir: made if it is not there. Each image gives <stem>_mask.png, <stem>_probability.tif,
-            <stem>_uncertainty.tif (only where there are several chains) and <stem>_overlay.png; beside them
-            lies prediction.json, written anew after each image (after some, where they are thousands).
-        overwrite: replace outputs that are there; inputs are never replaced.
-        resume: go on with a run of the same settings in this folder: images that its record says are done, and
-            whose files are there, are left as they are.
-        part: predict a share of the images only; its record is prediction_2of4.json, say.
-        seed: as `Predictor.predict`, like the next five.
-        sampling: None: the model's own.
-        threshold: None: the model's own.
-        temperature: likewise.
-        batch_size: "auto" or a number.
-        mpp: micrometres per pixel of the images.
-        scale: instead of mpp.
-        diameter: instead of both: of a typical object of the images, in pixels.
-        instances: also tell objects apart: <stem>_labels.tif, <stem>_objects.csv, <stem>_outlines.geojson.
+        output_dir: made if it does not exist. Each image gives <stem>_mask.png and the other outputs that are chosen;
+            beside them lies prediction.json, written anew after each image (after some, where they are thousands).
+        options: what it may be told; None: nothing.
         command: for the record.
         progress: told how far it is.
+        changes: fields of `PredictFilesOptions` and of its `prediction` by their names, in place of those of `options`.
     Returns:
         The content of prediction.json. Each of its "images" has "image" and "status"; one that is "done" also
-        "outputs" (names of files in the folder), "shape", "seconds" and "remarks" (what makes it unlike the pictures
-        that the model was trained on); one that "failed" has an "error".
+        "outputs" (names of files in the folder), "shape", "seconds" and "remarks"; one that "failed" has an "error".
     Raises:
         MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
     """
-    part = part or Part()
-    found, folder = list_images(images), Path(output_dir)
+    options = changed(options or PredictFilesOptions(), changes).for_model(predictor)
+    inputs, folder = list_images(images), Path(output_dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another output folder")
-    inputs, found = found, part.of(found)  # all parts write into one folder
-    # Without a use for the scale, micrometres are for the table of objects alone.
-    length = mpp if instances else None
-    if length is not None and (predictor.known_mpp is None or scale is not None or diameter is not None):
-        mpp = None
-    predictor.scale_factor(mpp, scale, diameter)  # contradictions are found before any work
-    predictor.check(sampling)
-    settings = {
-        **describe(predictor, sampling, threshold, seed, temperature),
-        "mpp": mpp,
-        "scale": scale,
-        "diameter": diameter,
-        "instances": instances,
-        "objects_mpp": length,
-        "command": list(command) if command is not None else None,
-    }
-    path = folder / RECORD.format(part.suffix)
-    kinds = tuple(OBJECTS) if instances else ()
-    done, begun = resumable(folder, path, settings, found, kinds) if resume else ({}, set())
-    plan_outputs([image for image in found if str(image) not in done], folder, overwrite, inputs, begun)
+    predictor.scale_factor(options.prediction)  # contradictions are found before any work
+    predictor.check(options.prediction)
+    settings = {**describe(predictor, options.prediction), "options": plain(options)}
+    settings["command"] = list(command) if command is not None else None
+    found = options.part.of(inputs)  # all parts write into one folder
+    path = folder / RECORD.format(options.part.suffix)
+    done, begun = resumable(folder, path, settings, found) if options.resume else ({}, set())
+    plan_outputs([image for image in found if str(image) not in done], folder, options.overwrite, inputs, begun)
     record = PredictionRecord(path, settings, found, done)
 
-    def predict_one(index: int, image: Path) -> dict[str, Any]:
-        began = time.perf_counter()
-        array = read_image(image)
-        keeps = instances and array.shape[0] * array.shape[1] * _layers(predictor, sampling) <= MOST_KEPT
-        prediction = predictor.predict(
-            array,
-            seed=seed,
-            sampling=sampling,
-            threshold=threshold,
-            temperature=temperature,
-            batch_size=batch_size,
-            mpp=mpp,
-            scale=scale,
-            diameter=diameter,
-            keep_chains=keeps,
-            progress=lambda done, total: report(index + done / total, image),
-        )
-        replace = overwrite or str(image) in begun
-        found = prediction.save(folder, image.stem, array, overwrite=replace, instances=instances, mpp=length)
-        return {
-            "shape": list(array.shape),
-            "seconds": round(time.perf_counter() - began, 3),
-            "remarks": [*prediction.remarks, *([] if keeps or not instances else [TOO_LARGE])],
-            "outputs": {kind: path.name for kind, path in found.items()},
-        }
-
-    def report(done: float, image: Path) -> None:
+    def report(index: int, image: Path, share: float) -> None:
         if progress is not None:
-            progress(done, len(found), image.name)
+            progress(index + share, len(found), image.name)
 
     try:
         for index, image in enumerate(found):
             if str(image) in done:
                 continue
-            report(index, image)
+            report(index, image, 0)
+            own = replace(options, overwrite=options.overwrite or str(image) in begun)
             try:
-                facts = predict_one(index, image)
+                facts = _predict_file(predictor, image, folder, own, partial(report, index, image))
             except (SegdiffError, OSError, MemoryError) as error:
                 record.update(index, "failed", error=_one_line(error))
             else:
                 record.update(index, "done", **facts)
-            report(index + 1, image)
+            report(index, image, 1)
     finally:
         record.write()
     return record.content
 
 
-def _layers(predictor: Predictor, sampling: Sampling | None) -> int:
-    """Maps of a picture's size that are kept with its chains: of each member, chain and mask channel."""
-    if isinstance(predictor, Ensemble):
-        return sum(_layers(member, sampling) for member in predictor.members)
-    return (sampling or predictor.sampling).chains * predictor.segmenter.mask_channels
+def _predict_file(
+    predictor: Predictor,
+    image: Path,
+    folder: Path,
+    options: PredictFilesOptions,
+    report: Callable[[float], None],
+) -> dict[str, Any]:
+    """Predict one file and write its outputs; gives what the record says of it."""
+    began = time.perf_counter()
+    array = read_image(image)
+    kept = array.shape[0] * array.shape[1] * predictor.kept_maps(options.prediction)
+    told = replace(options.prediction, keep_chains=options.measures and kept <= MOST_KEPT)
+    prediction = predictor.predict(array, told, progress=lambda done, total: report(done / total))
+    written = save_prediction(
+        prediction,
+        folder,
+        image.stem,
+        options.outputs,
+        image=array,
+        mpp=options.objects_mpp,
+        overwrite=options.overwrite,
+        picture=image.name,
+    )
+    remarks = list(prediction.remarks)
+    if options.measures and not told.keep_chains:
+        remarks.append(TOO_LARGE)
+    left = [path.name for name, path in output_paths(folder, image.stem).items() if name not in written]
+    remarks += [LEFT.format(name) for name in left if (folder / name).exists()]
+    return {
+        "shape": list(array.shape),
+        "seconds": round(time.perf_counter() - began, 3),
+        "remarks": remarks,
+        "outputs": {name: path.name for name, path in written.items()},
+    }
 
 
 def failures(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from segdiff import __version__
 from segdiff.data.writers import write_json
-from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, DataError
-from segdiff.inference.predictor import Predictor
+from segdiff.inference.options import CLASS_NAME_BEFORE, PredictOptions
+from segdiff.inference.protocol import Predictor
 from segdiff.settings import differences
+from segdiff.version import __version__
+from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, measures_objects
 
-FORMAT_VERSION = 1
-# What decides the masks; where and how fast they were made does not.
-DECIDING = ("model", "members", "sampling", "inference", "seed", "precision", "mpp", "scale", "diameter", "objects_mpp")
+FORMAT_VERSION = 2  # 1 had the options of a run side by side with the rest, and no choice of outputs
+# What decides the masks, beside the options; where and how fast they were made does not.
+DECIDING = ("model", "members", "sampling", "inference", "precision")
 SOON = 0.05  # seconds: a file that takes no longer is written after each image
 SELDOM = 10  # times as long as it takes, a larger one is not written again
 PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile", "albumentations", "hydra-core", "monai")
@@ -37,42 +37,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(
-    predictor: Predictor,
-    sampling: Sampling | None,
-    threshold: float | None,
-    seed: int,
-    temperature: float | None = None,
-) -> dict[str, Any]:
-    """What determines a result, as plain values: model, sampling, windows, seed, device, precision, ...
-
-    What is None is the predictor's own.
-    """
-    described = predictor.describe()
-    given = {"temperature": temperature, "threshold": threshold}
-    if threshold is None and temperature is not None:
-        given["threshold"] = predictor.threshold_at(temperature)
-    for one in _all_of(described):
-        if sampling is not None:
-            one["sampling"] = asdict(sampling)
-        one["inference"] |= {name: value for name, value in given.items() if value is not None}
+def describe(predictor: Predictor, options: PredictOptions | None = None) -> dict[str, Any]:
+    """What determines a result, as plain values: model, sampling, windows, seed, device, precision, versions."""
+    options = options or PredictOptions()
+    described = predictor.describe(options)
     return {
         **described,
         "threshold": described["inference"]["threshold"],
-        "seed": seed,
-        "device": str(predictor.device),
-        "precision": predictor.precision,
-        "runtime": predictor.runtime,
-        "compiled": predictor.compiled,
+        "seed": options.seed,
+        **predictor.machine(),
         "versions": versions(),
     }
-
-
-def _all_of(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """It, and its members, and theirs."""
-    yield described
-    for member in described.get("members", []):
-        yield from _all_of(member)
 
 
 class PredictionRecord:
@@ -123,7 +98,7 @@ class PredictionRecord:
 
 
 def resumable(
-    folder: Path, own: Path, settings: Mapping[str, Any], images: Sequence[Path], kinds: Collection[str] = ()
+    folder: Path, own: Path, settings: Mapping[str, Any], images: Sequence[Path]
 ) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """What of these images earlier runs in this folder did, whatever their parts, and what they only began.
 
@@ -132,7 +107,6 @@ def resumable(
         own: the record of the run that goes on; there may be none.
         settings: of that run.
         images: its inputs; what records say of others does not matter.
-        kinds: of outputs that each image must have to be done.
     Returns:
         By the path of the image as given: what is known of those that are done, with all their files; and those
         that a run of the same settings lists and that are not done, whose files may be replaced.
@@ -152,13 +126,9 @@ def resumable(
             continue
         for run in runs:
             listed = [(given[at], image) for image in run["images"] if (at := Path(image["image"]).resolve()) in given]
-            # Where objects were not measured yet, any micrometres may be taken for them.
-            deciding = [key for key in DECIDING if key != "objects_mpp" or run.get("instances")]
-            changed = [line for key in deciding for line in differences(run.get(key), wanted.get(key), key)]
+            changed = _changed(run, wanted)
             for name, image in listed:
-                outputs = image.get("outputs", {})
-                whole = set(kinds) <= set(outputs) and all((folder / output).is_file() for output in outputs.values())
-                if image.get("status") == "done" and whole:
+                if image.get("status") == "done" and _whole(folder, image, run["options"], wanted["options"]):
                     _refuse_change(path, changed)
                     done[name] = {**image, "image": name}
                 elif not changed:
@@ -166,8 +136,27 @@ def resumable(
     return done, begun - set(done)
 
 
+def _changed(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What decides the results of one run and is another in the other, in words."""
+    there, here = run["options"], wanted["options"]
+    lines = [line for key in DECIDING for line in differences(run.get(key), wanted.get(key), key)]
+    for name in PredictOptions().deciding():
+        lines += differences(there["prediction"].get(name), here["prediction"].get(name), name)
+    # Where objects were not measured yet, any micrometres may be taken for them.
+    if measures_objects(there["outputs"]) and measures_objects(here["outputs"]):
+        lines += differences(there["objects_mpp"], here["objects_mpp"], "objects_mpp")
+    return lines
+
+
+def _whole(folder: Path, image: Mapping[str, Any], there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether an image has all files that its run wrote, and all that are wanted now."""
+    outputs = image.get("outputs", {})
+    tried = {*outputs, *there["outputs"]}  # a single chain has no uncertainty, however often it is asked for
+    return set(here["outputs"]) <= tried and all((folder / output).is_file() for output in outputs.values())
+
+
 def _runs(path: Path) -> list[dict[str, Any]]:
-    """The runs that a record tells of, the newest last."""
+    """The runs that a record tells of, the newest last, as this version writes them."""
     newest = json.loads(path.read_text(encoding="utf-8"))
     runs = [*newest.pop("earlier_runs", []), newest]
     for run in runs:
@@ -175,6 +164,14 @@ def _runs(path: Path) -> list[dict[str, Any]]:
             if isinstance(one.get("inference"), dict):  # records of before there were these
                 one["inference"].setdefault("temperature", 1.0)
                 one["inference"].setdefault("channels", ["mask"])
+                one["inference"].setdefault("class_name", CLASS_NAME_BEFORE)
+        if "options" not in run:
+            run["options"] = {
+                "prediction": {name: run.get(name) for name in PredictOptions().deciding()},
+                "outputs": [*DEFAULT_OUTPUTS, *(OBJECT_OUTPUTS if run.get("instances") else ())],
+                "objects_mpp": run.get("objects_mpp"),
+            }
+        measures_objects(run["options"]["outputs"])  # KeyError of one that this version does not know
         run["images"] = [dict(image) for image in run["images"]]
     return runs
 

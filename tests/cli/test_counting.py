@@ -76,8 +76,9 @@ def test_predict_writes_every_object(model, data, tmp_path, capsys):
     assert labels.shape == (40, 48) and labels.max() == len(rows) == len(features) > 0
     assert [int(row["id"]) for row in rows] == list(range(1, len(rows) + 1))
     assert all(float(row["confidence"]) in (0, 0.5, 1) for row in rows)
-    assert main([*argv, "--overwrite"]) == 0  # what lies together belongs together
-    assert not list(out.glob("*_labels.tif")) and not list(out.glob("*.geojson"))
+    assert main([*argv, "--overwrite", "--outputs", "mask"]) == 0  # nothing is deleted, and what is old is told
+    assert "a_labels.tif lies there too, and is not of this run" in capsys.readouterr().err
+    assert np.array_equal(tifffile.imread(out / "a_labels.tif"), labels)
 
 
 def test_resume_tells_objects_apart_where_an_earlier_run_did_not(model, data, tmp_path):
@@ -116,7 +117,7 @@ def test_tables_of_two_scales_do_not_get_mixed(model, data, tmp_path, capsys):
     pictures = [str(data / "images" / f"{stem}.png") for stem in "ab"]
     assert main([*argv, pictures[0]]) == 0
     assert main([*argv, pictures[0], "--instances", "--mpp", "0.25"]) == 0
-    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["objects_mpp"] == 0.25
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["options"]["objects_mpp"] == 0.25
     assert main([*argv, *pictures, "--instances", "--mpp", "0.5"]) == 2
     assert "objects_mpp" in capsys.readouterr().err
     assert main([*argv, *pictures, "--instances", "--mpp", "0.25"]) == 0

@@ -269,3 +269,59 @@ def test_grey_is_a_share():
     assert 0.18 < np.mean(grey) < 0.32
     with pytest.raises(ConfigError, match="grey"):
         build_augmentation({"grey": 1.5})
+
+
+def test_a_margin_shows_real_pixels_around_what_is_shrunk():
+    rows = np.arange(96, dtype=np.uint8)
+    image = np.broadcast_to(rows[:, None, None] + np.uint8(100), (96, 96, 3)).copy()
+    mask = np.ones((1, 96, 96), np.uint8)
+    half = {"crop": 32, "scale": [0.5, 0.5], "border": "black"}
+    for margin, seen in ((1.0, 16), (2.0, 32)):
+        out, truth = build_augmentation({**half, "margin": margin})(image, mask, 1)
+        assert out.shape == (32, 32, 3) and truth.shape == (1, 32, 32)
+        assert abs(int((out[:, 16, 0] > 0).sum()) - seen) <= 1
+    with pytest.raises(ConfigError, match=r"augmentation.margin is 0.5"):
+        build_augmentation({"margin": 0.5})
+
+
+def test_exposure_is_one_factor_for_all_channels(pair):
+    image = np.full((8, 8, 3), (40, 60, 80), np.uint8)
+    augment = build_augmentation({"exposure": 0.5})
+    factors = [augment(image, pair[1][:, :8, :8], seed)[0][0, 0] / image[0, 0] for seed in range(60)]
+    assert all(np.ptp(factor) < 0.03 for factor in factors)
+    logarithms = np.log([factor[2] for factor in factors])
+    assert -0.53 < logarithms.min() < -0.35 and 0.35 < logarithms.max() < 0.53
+    floats = augment(image.astype(np.float32), pair[1][:, :8, :8], 3)[0]
+    np.testing.assert_allclose(floats, augment(image, pair[1][:, :8, :8], 3)[0], atol=0.51)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+@pytest.mark.parametrize("config", [{"blur": 3.0}, {"noise": 0.2}, {"jpeg": 10}], ids=str)
+def test_a_share_of_samples_is_degraded_and_never_the_mask(pair, config, kind):
+    image, mask = pair[0].astype(kind), pair[1]
+    augment = build_augmentation(config)
+    done = [augment(image, mask, seed) for seed in range(60)]
+    assert all(np.array_equal(out[1], mask) and out[0].dtype == image.dtype for out in done)
+    changed = np.mean([not np.allclose(out[0], image, atol=1e-3) for out in done])
+    assert 0.1 < changed < 0.5
+    assert all(out[0].min() >= 0 and out[0].max() <= 255 for out in done)
+
+
+def test_jpeg_qualities_that_cannot_be_are_refused():
+    with pytest.raises(ConfigError, match=r"augmentation.jpeg is 5; a quality of 10 to 100"):
+        build_augmentation({"jpeg": 5})
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_a_context_changes_its_colours_with_the_crop_and_changes_nothing_else(pair, kind):
+    colours = {"hue": 0.1, "saturation": 0.4, "stain": 0.4, "exposure": 0.3, "colour_mix": 0.1}
+    image = np.full((64, 64, 3), (150, 90, 160), kind)
+    context = np.full((100, 3), (150, 90, 160), kind)
+    augment = build_augmentation({"crop": 32, "rotation": 20, **colours})
+    for seed in range(5):
+        out, mask, around = augment(image, pair[1][:, :64, :64], seed, context)
+        assert around.shape[1] == 3 and len(around) >= 100 and around.dtype == image.dtype
+        inner = out[12:20, 12:20].reshape(-1, 3)  # away from the black corners
+        np.testing.assert_allclose(inner, np.broadcast_to(around[0], inner.shape), atol=0.01)
+        alone = augment(image, pair[1][:, :64, :64], seed)
+        np.testing.assert_array_equal(alone[1], mask)

@@ -240,3 +240,23 @@ def test_training_on_the_shipped_images_shows_nuclei_and_background():
     assert batch["image"].shape == (9, 3, 128, 128) and 0.1 < (batch["mask"] > 0).float().mean() < 0.5
     dark = batch["image"].mean(dim=1, keepdim=True)
     assert dark[batch["mask"] > 0].mean() < dark[batch["mask"] < 0].mean() - 20  # nuclei are the darker ones
+
+
+def test_stained_pictures_are_normalised_by_their_statistics_in_the_colours_that_are_shown():
+    class Stained(Made):
+        def read(self, index: int) -> Sample:
+            rng = np.random.default_rng(index)
+            inside = rng.random((64, 64)) < 0.3
+            image = np.where(inside[..., None], [95, 65, 135], [225, 150, 190]) + rng.normal(0, 2, (64, 64, 3))
+            return Sample(self.names[index], image.clip(0, 255).astype(np.uint8), inside[None, None].astype(np.uint8))
+
+    normalisation = Normalisation("nuclear_colour")
+    plain = TrainingSamples(Stained(), normalisation, build_augmentation({}), seed=0)
+    faint = TrainingSamples(Stained(), normalisation, build_augmentation({"exposure": 0.4, "stain": 0.6}), seed=0)
+    for n in range(4):
+        nuclei = plain[n]["mask"][0] > 0
+        before, after = plain[n]["image"][0], faint[n]["image"][0]
+        assert float(after[nuclei].median()) == pytest.approx(float(before[nuclei].median()), abs=0.3)
+        assert not torch.equal(plain[n]["image"][1:], faint[n]["image"][1:])  # but hues are shown as they became
+    again = TrainingSamples(Stained(), normalisation, faint.augment, seed=0)
+    assert torch.equal(faint[3]["image"], again[3]["image"])

@@ -7,6 +7,7 @@ from fakes import make_predictor, noisy, picture, red
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.ensemble import Ensemble
+from segdiff.inference.options import PredictOptions
 from segdiff.inference.temperature import temper
 
 
@@ -53,7 +54,7 @@ def test_members_that_do_not_go_together():
         Ensemble([make_predictor(), make_predictor(mask_channels=2, identity="b@2")])
     pair = Ensemble([make_predictor(scale={"mpp": 0.5}), make_predictor(identity="b@2")])
     with pytest.raises(ConfigError, match="does not know its own"):
-        pair.scale_factor(mpp=0.25)
+        pair.scale_factor(PredictOptions(mpp=0.25))
 
 
 def test_temper():
@@ -77,7 +78,7 @@ def test_a_predictor_tempers_probabilities_not_chains():
         make_predictor(temperature=0.0)
     with pytest.raises(ConfigError, match="positive"):
         make_predictor().predict(image, temperature=-1.0)
-    assert make_predictor().check(Sampling()) is None
+    assert make_predictor().check(PredictOptions(sampling=Sampling())) is None
 
 
 def test_a_temperature_of_ones_own_changes_no_mask():

@@ -6,6 +6,7 @@ from fakes import make_predictor
 
 from segdiff.errors import ConfigError
 from segdiff.inference.looks import measure, ranges, remarks_on_objects, remarks_on_picture
+from segdiff.inference.options import PredictOptions
 
 
 def tissue(seed=0, shift=(0, 0, 0)):
@@ -81,7 +82,7 @@ def test_a_prediction_carries_them():
 
 def test_a_diameter_sets_the_scale():
     predictor = make_predictor(scale={"mpp": None, "object_diameter_px": 20.0})
-    assert predictor.scale_factor(diameter=40.0) == 0.5
+    assert predictor.scale_factor(PredictOptions(diameter=40.0)) == 0.5
     image = tissue()
     by_scale, by_diameter = predictor.predict(image, scale=0.5), predictor.predict(image, diameter=40.0)
     assert np.array_equal(by_scale.probability, by_diameter.probability)

@@ -2,47 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tifffile
 from fakes import make_predictor, noisy, picture
-from PIL import Image
 
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.inference.overlay import outline
-from segdiff.inference.prediction import output_paths
-
-
-def test_what_is_saved_is_what_was_predicted(tmp_path):
-    image = picture()
-    prediction = make_predictor(noisy, chains=3).predict(image)
-    paths = prediction.save(tmp_path / "new", "slide", image)
-    assert {kind: path.name for kind, path in paths.items()} == {
-        "mask": "slide_mask.png",
-        "probability": "slide_probability.tif",
-        "uncertainty": "slide_uncertainty.tif",
-        "overlay": "slide_overlay.png",
-    }
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(path.name for path in paths.values())
-    mask = np.array(Image.open(paths["mask"]))
-    assert mask.dtype == np.uint8 and np.array_equal(mask, prediction.mask * np.uint8(255))
-    for kind in ("probability", "uncertainty"):
-        written = tifffile.imread(paths[kind])
-        assert written.dtype == np.float32 and np.array_equal(written, getattr(prediction, kind))
-    assert np.array_equal(np.array(Image.open(paths["overlay"])), prediction.overlay(image))
-
-
-def test_a_single_chain_leaves_no_uncertainty_of_an_earlier_run(tmp_path):
-    image = picture()
-    make_predictor(noisy, chains=3).predict(image).save(tmp_path, "slide", image)
-    single = make_predictor(noisy, chains=1).predict(image)
-    with pytest.raises(ConfigError, match="slide_mask.png exists"):
-        single.save(tmp_path, "slide", image)
-    assert (tmp_path / "slide_uncertainty.tif").exists()
-    paths = single.save(tmp_path, "slide", image, overwrite=True)
-    assert "uncertainty" not in paths and not output_paths(tmp_path, "slide")["uncertainty"].exists()
-
-
-def test_stems_may_hold_dots(tmp_path):
-    assert output_paths(tmp_path, "a.b")["mask"].name == "a.b_mask.png"
 
 
 def test_instances_hang_together_by_their_sides():
@@ -57,6 +20,18 @@ def test_several_channels_are_chosen_from_before_they_are_drawn():
     prediction = make_predictor(lambda image, noise, chain: image[:, :2], mask_channels=2).predict(picture())
     with pytest.raises(ShapeError, match="2 mask channels"):
         prediction.instances()
+
+
+def test_at_another_temperature_and_threshold_as_predicted_there():
+    image, predictor = picture(), make_predictor(noisy, chains=3)
+    kept = predictor.predict(image, keep_raw=True, keep_chains=True).at(2.0, 0.6)
+    wanted = predictor.predict(image, temperature=2.0, threshold=0.6, keep_chains=True)
+    assert np.array_equal(kept.probability, wanted.probability) and np.array_equal(kept.mask, wanted.mask)
+    assert (kept.threshold, kept.chain_threshold) == (wanted.threshold, wanted.chain_threshold)
+    labels = kept.instances()
+    assert np.array_equal(kept.confidence(labels), wanted.confidence(labels))
+    with pytest.raises(ConfigError, match="keep_raw"):
+        predictor.predict(image).at(2.0, 0.6)
 
 
 def test_outline_is_the_inner_border_and_open_at_the_edge():

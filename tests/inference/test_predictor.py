@@ -10,7 +10,7 @@ from fakes import make_predictor, noisy, picture
 
 from segdiff.diffusion.noise import NoiseField, image_key
 from segdiff.errors import ConfigError, UserError
-from segdiff.inference.predictor import InferenceSettings
+from segdiff.inference.options import InferenceSettings, PredictOptions
 from segdiff.inference.rescale import Grids
 from segdiff.inference.windows import Window
 from segdiff.metrics import dice, iou
@@ -207,11 +207,11 @@ def test_scale_changes_what_the_network_sees():
 def test_mpp_is_the_ratio_to_that_of_the_model():
     predictor = make_predictor(scale={"mpp": 0.5, "object_diameter_px": None})
     image = smooth(60, 80)
-    assert predictor.scale_factor(mpp=0.25) == 0.5
+    assert predictor.scale_factor(PredictOptions(mpp=0.25)) == 0.5
     assert np.array_equal(
         predictor.predict(image, mpp=0.25).probability, predictor.predict(image, scale=0.5).probability
     )
-    assert predictor.scale_factor() == 1.0
+    assert predictor.scale_factor(PredictOptions()) == 1.0
 
 
 @pytest.mark.parametrize("given", [{"mpp": 0.25, "scale": 2.0}, {"scale": 0.0}, {"scale": float("nan")}, {"mpp": -1.0}])

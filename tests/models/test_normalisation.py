@@ -190,3 +190,61 @@ def test_haematoxylin_is_what_colour_deconvolution_says():
     found = nuclear_stain(image)
     above = wanted > 0  # that library cuts off what is negative
     assert np.allclose(found[above] / wanted[above], found[above][0] / wanted[above][0], rtol=1e-4)
+
+
+def tissue(ground, nuclei, share=0.02, glass=0.0, seed=0):
+    """256 x 256 of tissue with a share of nuclei, its lowest part glass, and where the nuclei are."""
+    rng = np.random.default_rng(seed)
+    inside = rng.random((256, 256)) < share
+    picture = np.where(inside[..., None], nuclei, ground) + rng.normal(0, 2, (256, 256, 3))
+    rows = int(256 * (1 - glass))
+    picture[rows:] = 245 + rng.normal(0, 1, (256 - rows, 256, 3))
+    inside[rows:] = False
+    return picture.clip(0, 255).astype(np.uint8), inside
+
+
+STROMA, NUCLEUS = [225, 150, 190], [95, 65, 135]
+
+
+def test_nuclear_colour_has_haematoxylin_first_and_then_hue():
+    picture, inside = tissue(STROMA, NUCLEUS)
+    seen = Normalisation("nuclear_colour")(picture)
+    assert seen.shape == picture.shape and seen.dtype == np.float32
+    assert np.median(seen[inside][:, 0]) > 0.6 and np.median(seen[~inside][:, 0]) < -0.6
+    density = -np.log(np.array([STROMA, NUCLEUS]) / 255)
+    for values, expected in zip((seen[~inside], seen[inside]), density, strict=True):
+        hue = [(expected[0] - expected[1]) / 0.5, (expected[2] - expected[1]) / 0.5]
+        assert np.median(values[:, 1:], axis=0) == pytest.approx(hue, abs=0.05)
+
+
+def test_hue_does_not_change_with_exposure():
+    picture, _ = tissue(STROMA, NUCLEUS)
+    normalisation = Normalisation("nuclear_colour")
+    bright, dark = normalisation(picture), normalisation((picture * 0.7).astype(np.uint8))
+    assert np.abs(bright - dark).mean() < 0.05
+
+
+@pytest.mark.parametrize("glass", [0.3, 0.6, 0.9])
+def test_glass_does_not_stretch_the_tissue_beside_it(glass):
+    kind = Normalisation("nuclear_colour")
+    picture, inside = tissue(STROMA, NUCLEUS, glass=glass)
+    whole, _ = tissue(STROMA, NUCLEUS)
+    for values in (kind(picture)[inside][:, 0], kind(whole)[tissue(STROMA, NUCLEUS)[1]][:, 0]):
+        assert np.median(values) == pytest.approx(0.9, abs=0.2)
+
+
+def test_grey_pictures_have_no_hue_and_are_seen_as_before():
+    rng = np.random.default_rng(0)
+    grey = (rng.random((64, 64, 1)) * 60 + 20).repeat(3, axis=2).astype(np.uint8)
+    seen = Normalisation("nuclear_colour")(grey)
+    assert np.array_equal(seen[..., 0], Normalisation("nuclear")(grey)[..., 0]) and not seen[..., 1:].any()
+
+
+def test_a_stained_picture_is_refitted_to_its_colours_after_augmentation():
+    picture, inside = tissue(STROMA, NUCLEUS)
+    fitted = Normalisation("nuclear_colour").fit(picture)
+    paler = (255 * (picture / 255) ** 0.6).astype(np.uint8)  # half the stain
+    context = (255 * (fitted.context / 255) ** 0.6).astype(np.uint8)
+    seen = fitted.refitted(context)(paler)[..., 0]
+    assert np.median(seen[inside]) > 0.5 and np.median(fitted(paler)[..., 0][inside]) < 0.5
+    assert np.median(seen[~inside]) == pytest.approx(np.median(fitted(picture)[..., 0][~inside]), abs=0.2)

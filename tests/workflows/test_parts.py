@@ -19,6 +19,7 @@ from segdiff.errors import ConfigError, DataError, MissingError
 from segdiff.metrics import Scoring
 from segdiff.workflows.evaluate import evaluate
 from segdiff.workflows.join import join
+from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS
 from segdiff.workflows.parts import Part, parse_part, part_of_environment
 from segdiff.workflows.predict_files import predict_files
 
@@ -114,6 +115,33 @@ def test_a_run_goes_on_with_its_own_settings_only(slides, tmp_path):
     (out / "prediction.json").write_text("[]")
     with pytest.raises(DataError, match="not a record"):
         predict_files(predictor, [slides], out, seed=1, resume=True)
+
+
+def as_before(record):
+    """A record as the first version wrote it: options side by side with the rest, no choice of outputs."""
+    options = record.pop("options")
+    names = ("mpp", "scale", "diameter")
+    inference = {key: value for key, value in record["inference"].items() if key != "class_name"}
+    beside = {name: options["prediction"][name] for name in names} | {"objects_mpp": options["objects_mpp"]}
+    instances = "labels" in options["outputs"]
+    return {**record, "format_version": 1, "inference": inference, **beside, "instances": instances}
+
+
+@pytest.mark.parametrize("outputs", [DEFAULT_OUTPUTS, (*DEFAULT_OUTPUTS, *OBJECT_OUTPUTS)])
+def test_a_run_of_the_version_before_is_gone_on_with(slides, tmp_path, outputs):
+    # Outlines were of a "Nucleus" whatever the model was.
+    predictor, out = make_predictor(noisy, chains=2, class_name="Nucleus"), tmp_path / "out"
+    predict_files(predictor, [slides / "0.png"], out, seed=1, scale=0.5, outputs=outputs)
+    record = out / "prediction.json"
+    record.write_text(json.dumps(as_before(json.loads(record.read_text()))))
+    settings = {"scale": 0.5, "outputs": outputs, "resume": True}
+    for changed, said in (({"seed": 2}, "seed=1 there, 2 here"), ({"scale": 0.25}, "scale=0.5 there, 0.25 here")):
+        with pytest.raises(ConfigError, match=said) as error:
+            predict_files(predictor, [slides], out, **{**settings, "seed": 1, **changed})
+        assert "\n" not in str(error.value)
+    with pytest.raises(ConfigError, match="inference.class_name=Nucleus there, Object here"):
+        predict_files(make_predictor(noisy, chains=2), [slides], out, seed=1, **settings)
+    assert predict_files(predictor, [slides], out, seed=1, **settings)["done_before"] == 1
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from fakes import make_predictor, noisy, picture, red
 from PIL import Image
 
 from segdiff.errors import ConfigError, MissingError
+from segdiff.inference.options import PredictOptions
 from segdiff.workflows import record as record_module
 from segdiff.workflows.predict_files import failures, plan_outputs, predict_files
 
@@ -51,7 +52,13 @@ def test_the_record_tells_how_to_repeat_the_run(slides, tmp_path):
     record = predict_files(predictor, [slides / "a.png"], tmp_path / "out", seed=3, threshold=0.25, scale=0.5)
     assert record["model"] == "fake@0" and record["seed"] == 3 and record["threshold"] == 0.25
     assert record["sampling"]["chains"] == 2 and record["sampling"]["sampler"] == "ddpm"
-    assert record["scale"] == 0.5 and record["mpp"] is None
+    options = record["options"]["prediction"]
+    assert options["scale"] == 0.5 and options["mpp"] is None and options["threshold"] == 0.25
+    given = PredictOptions(**{name: value for name, value in options.items() if name != "keep_chains"})
+    assert np.array_equal(
+        predictor.predict(picture(40, 50, seed=0), given).mask,
+        predictor.predict(picture(40, 50, seed=0), seed=3, threshold=0.25, scale=0.5).mask,
+    )
     assert record["precision"] == "float32" and record["device"] == "cpu"
     assert {"segdiff", "torch", "numpy", "python"} <= set(record["versions"])
     [image] = record["images"]

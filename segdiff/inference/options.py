@@ -1,0 +1,182 @@
+"""What a prediction may be told, and what runs it: built once, recorded as it is, passed whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from numbers import Integral
+from typing import Any, Literal
+
+from segdiff.data.targets import check_channels
+from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ConfigError
+from segdiff.inference.blend import weights_named
+from segdiff.inference.temperature import check_temperature
+from segdiff.inference.windows import window_starts
+from segdiff.settings import plain
+
+BatchSize = int | Literal["auto"]
+OF_SAMPLING = ("chains", "steps", "sampler", "views")
+LENGTHS = ("mpp", "scale", "diameter")
+# What a prediction's own description says already (sampling, threshold, temperature), or what changes no result.
+DESCRIBED = (*OF_SAMPLING, "sampling", "threshold", "temperature")
+INDIFFERENT = ("batch_size", "keep_chains", "keep_raw")
+CLASS_NAME_BEFORE = "Nucleus"  # of artifacts and records of before there was `class_name`
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How an image is cut and its mask decided; an artifact carries them.
+
+    Args:
+        window: side of the square windows in pixels of the model's grid, rounded up to what the network
+            admits; None takes the whole image as one window.
+        overlap: least share of a window that its neighbour covers too, 0 <= overlap < 1.
+        weights: "gaussian" or "constant", of a window's pixels where windows overlap.
+        threshold: a pixel is object where its probability is above it.
+        grid: (height, width) that every picture is resized to, whatever its size and shape, as the published
+            Cityscapes models see their crops; None: pictures keep their size, or follow the scale.
+        temperature: log-odds of the probability are divided by it (`segdiff.inference.temperature`).
+        channels: what the mask channels of the model are (`segdiff.data.targets`): the mask, or mask and core.
+        class_name: what one object is, such as "Nucleus": outlines carry it.
+    Raises:
+        ConfigError: a value outside those.
+    """
+
+    window: int | None = 256
+    overlap: float = 0.25
+    weights: str = "gaussian"
+    threshold: float = 0.5
+    grid: tuple[int, int] | None = None
+    temperature: float = 1.0
+    channels: tuple[str, ...] = ("mask",)
+    class_name: str = "Object"
+
+    def __post_init__(self) -> None:
+        if self.grid is not None:
+            object.__setattr__(self, "grid", check_grid(self.grid))
+        weights_named(self.weights)
+        window_starts(1, 1 if self.window is None else self.window, self.overlap)
+        check_threshold(self.threshold)
+        check_temperature(self.temperature)
+        object.__setattr__(self, "channels", check_channels(self.channels))
+        if not self.class_name.strip():
+            raise ConfigError("class_name is empty: say what one object is, such as Nucleus")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What a prediction may be told; what is None is the model's own.
+
+    Args:
+        seed: of the noise, 0 to 2^63 - 1; images differ in noise by what they show.
+        chains: how many chains are averaged.
+        steps: of a chain; takes the place of a list of times, which would otherwise overrule it.
+        sampler: see `segdiff.diffusion.sampling.Sampling`, like the next two.
+        views: number of dihedral views, 1 to 8.
+        sampling: all of it at once, in place of the model's (of an ensemble: of every member's); `chains`, `steps`,
+            `sampler` and `views` then change this one.
+        threshold: a probability above it is object, 0 to 1.
+        temperature: of the probability, not of the chains; above 0. A threshold that is not given moves with it, so
+            that the mask stays the same.
+        mpp: micrometres per pixel of the image, for a model that knows its own.
+        scale: instead of mpp: factor from the image's grid to the model's.
+        diameter: instead of both: of a typical object of the image, in its pixels, for a model that knows its own.
+        windows: (window, overlap), as of `InferenceSettings`.
+        grid: (height, width) that the picture is resized to.
+        batch_size: entries (chains times windows) in one call of the network; "auto" begins with a guess and halves it
+            when an allocation fails. Changes memory and speed, not the result.
+        keep_chains: also give every chain; memory grows with their number.
+        keep_raw: also give the probability before the temperature.
+    Raises:
+        ConfigError: a value outside those, or more than one of mpp, scale and diameter.
+    """
+
+    seed: int = 0
+    chains: int | None = None
+    steps: int | None = None
+    sampler: str | None = None
+    views: int | None = None
+    sampling: Sampling | None = None
+    threshold: float | None = None
+    temperature: float | None = None
+    mpp: float | None = None
+    scale: float | None = None
+    diameter: float | None = None
+    windows: tuple[int | None, float] | None = None
+    grid: tuple[int, int] | None = None
+    batch_size: BatchSize = "auto"
+    keep_chains: bool = False
+    keep_raw: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral) or not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed={self.seed}: a whole number from 0 to 2^63 - 1 is needed")
+        self.sampling_of(self.sampling or Sampling())
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+        if self.temperature is not None:
+            check_temperature(self.temperature)
+        self._check_lengths()
+        if self.windows is not None:
+            window, overlap = self.windows
+            window_starts(1, 1 if window is None else window, overlap)
+        if self.grid is not None:
+            object.__setattr__(self, "grid", check_grid(self.grid))
+        if self.batch_size != "auto" and not (isinstance(self.batch_size, Integral) and self.batch_size >= 1):
+            raise ConfigError(f"batch_size={self.batch_size}: at least 1 is needed, or auto")
+
+    def _check_lengths(self) -> None:
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ConfigError("give one of mpp, scale and diameter")
+        for name in given:
+            if not 0 < (value := getattr(self, name)) < float("inf"):
+                raise ConfigError(f"{name}={value}: it must be a positive number")
+
+    def sampling_of(self, own: Sampling) -> Sampling:
+        """Return the sampling that these options make of a model's own.
+
+        Raises:
+            ConfigError: a value that `Sampling` refuses.
+        """
+        changes = {name: value for name in OF_SAMPLING if (value := getattr(self, name)) is not None}
+        if self.steps is not None:
+            changes["times"] = None
+        return replace(self.sampling or own, **changes)
+
+    def deciding(self) -> dict[str, Any]:
+        """Return what decides the result and no description of the model says (`Predictor.describe`), plain."""
+        kept = (f.name for f in fields(self) if f.name not in DESCRIBED + INDIFFERENT)
+        return {name: plain(getattr(self, name)) for name in kept}
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """Where and how a network runs.
+
+    Args:
+        device: "auto" (cuda, mps, cpu) or a name.
+        precision: "auto", "bf16" or "float32".
+        runtime: what runs the segmenter's network: "torch", "onnx" or "openvino".
+        compiled: compile the network (`segdiff.models.compiled`), which takes a minute at the first picture.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    runtime: str = "torch"
+    compiled: bool = False
+
+
+def check_threshold(threshold: float) -> float:
+    """ConfigError unless 0 <= threshold <= 1."""
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"threshold={threshold}: probabilities lie between 0 and 1")
+    return threshold
+
+
+def check_grid(grid: Sequence[int]) -> tuple[int, int]:
+    """(height, width) as a tuple. ConfigError unless it is two numbers of 1 or more."""
+    if len(grid) != 2 or min(grid) < 1:
+        raise ConfigError(f"grid={list(grid)}: height and width in pixels are needed")
+    return grid[0], grid[1]
