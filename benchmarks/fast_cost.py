@@ -48,8 +48,6 @@ def predictor(model: str, precision: str = "auto", **sampling: Any) -> ModelPred
     config = compose(
         [f"model={model}", f"diffusion={'published' if published else 'few_steps'}", "dataset.root=unused"]
     )
-    for key in ("init", "encoder_weights"):
-        config["model"].pop(key, None)
     segmenter = build_segmenter(config["model"], config["diffusion"]).eval()
     chosen = Sampling("ddim", steps=2, chains=8, clip=True)
     windows = InferenceSettings(window=256, overlap=0.0) if published else InferenceSettings(window=None)

@@ -17,7 +17,7 @@ from segdiff.inference import looks
 from segdiff.inference.blend import STRIP, Blend, weights_named
 from segdiff.inference.chains import ChainStatistics
 from segdiff.inference.objects import typical_diameter
-from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions, check_grid
+from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import Picture, Progress, WindowRunner
@@ -291,7 +291,7 @@ class ModelPredictor:
         return (*found, *looks.remarks_on_objects(typical_diameter(mask, core), known, factor))
 
     def _grids(self, source: Source, factor: float, grid: tuple[int, int] | None) -> Grids:
-        grid = self.inference.grid if grid is None else check_grid(grid)
+        grid = grid or self.inference.grid
         if grid is None:
             return Grids.at_scale(source.height, source.width, factor)
         # As published: without averaging, and without a look at the picture's proportions.

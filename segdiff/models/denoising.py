@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -277,9 +278,15 @@ class DiffusionSegmenter(Segmenter):
         # All noise of the group in one block, moved at once: a step waits for nothing from the host.
         shape = (draws, len(chains), len(image), self.mask_channels, *image.shape[2:])
         host = torch.empty(shape, pin_memory=image.device.type == "cuda")
-        for k, chain in enumerate(chains):
-            for draw in range(draws):
-                host[draw, k] = noise(chain, draw)
+
+        filled = host.numpy()  # not tensors: the mode of inference is a thread's own
+
+        def make(place: tuple[int, ...]) -> None:
+            draw, k = place
+            filled[draw, k] = noise(chains[k], draw).numpy()
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            list(threads.map(make, np.ndindex(draws, len(chains))))
         maps = dihedral(host.to(image.device, non_blocking=True).flatten(1, 2), view)
 
         def denoise(x_t: Tensor, t: int, previous: Tensor | None) -> samplers.Denoised:

@@ -167,7 +167,7 @@ class FastSegDiff(nn.Module):
         images, (height, width) = len(features[0]), features[0].shape[2:]
         if len(x_t) % images or x_t.shape[2:] != (self.finest * height, self.finest * width):
             raise ShapeError(f"x_t {tuple(x_t.shape)} does not go with features of {images} x {height} x {width}")
-        time = self.time(timestep_embedding(read_times(t, x_t), TIME_WIDTH))
+        time = self.time(timestep_embedding(read_times(t, x_t), TIME_WIDTH).to(x_t.dtype))
         seen = torch.cat((x_t, torch.zeros_like(x_t) if previous is None else previous), 1)
         fine = self.block_fine(add_features(self.enter(seen), features[0]), time)
         middle = self.block_middle(add_features(self.down_middle(fine), features[1]), time)

@@ -14,7 +14,14 @@ from segdiff.errors import ConfigError, SegdiffError, UserError
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import changed, plain
-from segdiff.workflows.outputs import DEFAULT_OUTPUTS, check_outputs, measures_objects, output_paths, save_prediction
+from segdiff.workflows.outputs import (
+    DEFAULT_OUTPUTS,
+    check_outputs,
+    measures_objects,
+    output_paths,
+    possible_files,
+    save_prediction,
+)
 from segdiff.workflows.parts import Part
 from segdiff.workflows.record import PredictionRecord, describe, resumable
 
@@ -47,7 +54,7 @@ def plan_outputs(
     _refuse_same_names(kept)
     inputs_there = {image.resolve() for image in kept}
     for image in images:
-        for path in output_paths(folder, image.stem).values():
+        for path in possible_files(folder, image.stem):
             if path.resolve() in inputs_there:
                 raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
             if path.exists() and not (overwrite or str(image) in begun):
@@ -189,6 +196,7 @@ def _predict_file(
         image=array,
         mpp=options.objects_mpp,
         overwrite=options.overwrite,
+        picture=image.name,
     )
     remarks = list(prediction.remarks)
     if options.measures and not told.keep_chains:

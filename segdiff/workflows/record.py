@@ -10,12 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from segdiff import __version__
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError, DataError
 from segdiff.inference.options import CLASS_NAME_BEFORE, PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import differences
+from segdiff.version import __version__
 from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, measures_objects
 
 FORMAT_VERSION = 2  # 1 had the options of a run side by side with the rest, and no choice of outputs

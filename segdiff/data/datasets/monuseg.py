@@ -23,12 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from segdiff.data.annotations.aperio import parse_aperio
+from segdiff.data.annotations.rasterise import RASTERISER_VERSION, rasterise
 from segdiff.data.cache import cached, default_cache_dir
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.datasets.pairs import match_pairs
 from segdiff.data.images import images_in, read_image, read_size, to_rgb
 from segdiff.data.masks import foreground, read_mask
-from segdiff.data.polygons import RASTERISER_VERSION, parse_annotations, rasterise
 from segdiff.data.splits import check_split, of_fold
 from segdiff.errors import MissingError
 
@@ -96,7 +97,7 @@ class Monuseg(Dataset):
         content = item.truth.read_bytes()
 
         def make() -> dict[str, np.ndarray]:
-            labels, report = rasterise(parse_annotations(content, item.truth), height, width)
+            labels, report = rasterise(parse_aperio(content, item.truth), height, width)
             return {"labels": labels, "report": np.array(json.dumps(report))}
 
         digest = hashlib.sha256(content).hexdigest()[:32]

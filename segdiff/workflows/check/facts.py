@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segdiff.data.annotations import is_annotation
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.images import read_image
 from segdiff.data.masks import read_mask
@@ -115,7 +116,7 @@ def stored_facts(dataset: Dataset, index: int) -> StoredFacts:
 
 
 def _is_outlines(path: Path) -> bool:
-    return path.name.lower().endswith((".xml", ".xml.gz"))
+    return is_annotation(path) or path.name.lower().endswith((".xml", ".xml.gz"))
 
 
 def summary(facts: Sequence[Facts], mpp: float | None = None) -> dict[str, Any]:

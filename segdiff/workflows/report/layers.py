@@ -176,7 +176,7 @@ def _read(row: Row) -> _Maps:
 
 
 def _read_labels(path: Path) -> NDArray[np.integer]:
-    array = read_image(path, expand_palette=False)
+    array = read_mask(path)
     if array.ndim != 2 or array.dtype.kind not in "iu":
         raise DataError(f"{path} is not a label map: it holds {array.dtype} {array.shape}")
     return array.astype(np.int64) if array.dtype.itemsize > 4 else array
