@@ -91,12 +91,13 @@ class Folder(Dataset):
 
     def read(self, index: int) -> Sample:
         name, image_path, mask_path = self.pairs[index]
-        mask = read_mask(mask_path)
+        notes: list[str] = []
+        mask = read_mask(mask_path, notes)
         binary = foreground(mask)
         labels = None if self.objects == "none" else instances(mask, sure=self.objects == "instances")
         if labels is None and self.objects == "instances":
             labels = binary.astype(np.int32)
-        return Sample(name, to_rgb(read_image(image_path)), binary[None, None], labels)
+        return Sample(name, to_rgb(read_image(image_path, notes=notes)), binary[None, None], labels, tuple(notes))
 
     def files(self, index: int) -> tuple[Path | None, Path | None]:
         return self.pairs[index][1:]
