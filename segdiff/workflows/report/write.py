@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from segdiff import __version__
 from segdiff.data.writers import atomic
 from segdiff.errors import ConfigError, OutputError
+from segdiff.version import __version__
 from segdiff.workflows.report.content import content_of, details_of
 from segdiff.workflows.report.layers import Shown, prepare
 from segdiff.workflows.report.page import data_json, data_url, render, sidecar
