@@ -81,10 +81,9 @@ def _may_be_level(page: Any, full: Any, svs: bool) -> bool:
 
 
 def _is_smaller_copy(page: Any, full: Any, last: Any) -> bool:
-    if not (page.imagewidth < last.imagewidth and page.imagelength < last.imagelength):
+    if page.imagewidth * page.imagelength >= last.imagewidth * last.imagelength:
         return False
-    # Both sides may have been rounded up or down, at this level and at those before.
-    by_width, by_height = full.imagewidth / page.imagewidth, full.imagelength / page.imagelength
-    return abs(full.imagelength / by_width - page.imagelength) <= 2 and (
-        abs(full.imagewidth / by_height - page.imagewidth) <= 2
-    )
+    step = max(full.imagewidth, full.imagelength) / max(page.imagewidth, page.imagelength)
+    # Sizes may have been rounded up or down, at this level and at those before.
+    expected = (full.imagewidth / step, full.imagelength / step)
+    return all(abs(a - b) <= 2 for a, b in zip(expected, (page.imagewidth, page.imagelength), strict=True))

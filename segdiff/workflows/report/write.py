@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.parse import quote
 from segdiff.data.writers import atomic
 from segdiff.errors import ConfigError, OutputError
 from segdiff.version import __version__
+from segdiff.workflows.progress import Progress
 from segdiff.workflows.report.content import content_of, details_of
 from segdiff.workflows.report.layers import Shown, prepare
 from segdiff.workflows.report.page import data_json, data_url, render, sidecar
@@ -25,8 +26,6 @@ from segdiff.workflows.report.sources import joined, read_source
 
 INLINE = 32 * 2**20  # characters of details that the page takes into itself
 SIDECAR = re.compile(r"\d{5,}\.js")
-# Called with (pictures done, pictures in all, name of the current one).
-Progress = Callable[[float, int, str], None]
 
 
 @dataclass(frozen=True)
