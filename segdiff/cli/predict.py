@@ -31,7 +31,7 @@ EPILOG = """each image gives, in the output folder,
   NAME_overlay.png       the mask's outline over the picture
 with --instances, or by their names in --outputs, of every object,
   NAME_labels.tif        its number, 0 is background
-  NAME_objects.csv       place, area, mean probability and uncertainty, confidence (share of the chains that have it)
+  NAME_objects.csv       place, size, shape, colour, mean probability and uncertainty, confidence
   NAME_outlines.geojson  its outline, for QuPath
 and prediction.json says how they were made. --outputs takes the names without NAME_ and suffix."""
 

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from segdiff.data.datasets.base import Dataset, Sample
+from segdiff.data.nodata import DataOnly, find_no_data
 from segdiff.data.random_words import ORDER, SAMPLE, random_words
 from segdiff.errors import ConfigError, ShapeError, UserError
 
@@ -108,7 +109,7 @@ class TrainingSamples:
             sample = self.prepare(sample)
         sample = replace(sample, instances=None)  # what is trained on is in the mask
         fit = getattr(self.normalise, "fit", None)
-        entry = sample, self.normalise if fit is None else fit(sample.image)
+        entry = sample, self.normalise if fit is None else fit(DataOnly(sample.image, find_no_data(sample.image)))
         size = sample.image.nbytes + sample.mask.nbytes
         if size <= self._room:
             self._room -= size

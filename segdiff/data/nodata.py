@@ -13,7 +13,7 @@ objects. They are no data where they form an area of some size that reaches the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,6 @@ RECTANGLE, HALF = 0.99, 0.5  # of its box, that a rectangle fills; of the pictur
 LEAST_CUT = 0.02  # of the picture, that is not of such a polygon
 CORNERS = 8  # that a rectangle has, turned and cut by the picture, at most; a round outline has more
 FILM = 0.5  # of the values of an alpha channel that are 0 or the largest: of fewer, it is a picture itself
-ROWS = 1024  # looked at in one go
 
 Convert = Callable[[Any], NDArray[Any]]
 
@@ -65,34 +64,81 @@ class NoData:
         share = f"{self.share:.0%}" if self.share >= 0.01 else "less than 1 %"
         return f"{share} of it is {' or '.join(self.kinds)} without data: left out of its statistics and of the mask"
 
-    def at(self, height: int, width: int) -> NDArray[np.bool_]:
-        """The region over another lattice of the same picture."""
-        rows, columns = (
-            np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
-            for new, old in zip((height, width), self.region.shape, strict=True)
-        )
-        return self.region[rows[:, None], columns]
+    def within(
+        self, part: NDArray[Any], rows: slice, columns: slice, convert: Convert = np.asarray
+    ) -> NDArray[np.bool_]:
+        """Bool (h, w): which pixels of a part of the picture hold no data.
 
-    def strips(self, image: Any, convert: Convert = np.asarray) -> Iterator[tuple[slice, NDArray[np.bool_]]]:
-        """Rows, and bool (rows, W) of the pixels without data in them, for all of the picture that has any.
-
-        image, convert: as of `find_no_data`.
+        part: image[rows, columns], of which `convert` makes (h, w, C) on the 0..255 scale.
         """
         from scipy import ndimage
 
         near = ndimage.binary_dilation(self.region, np.ones((3, 3)))
-        height, width = image.shape[:2]
-        columns = np.minimum(np.arange(width) // self.steps[1], near.shape[1] - 1)
-        for top in range(0, height, ROWS):
-            rows = slice(top, min(top + ROWS, height))
-            places = np.minimum(np.arange(rows.start, rows.stop) // self.steps[0], near.shape[0] - 1)
-            if not near[places].any():
-                continue
-            part = np.asarray(image[rows])
-            found = _extremes(part, convert, self.darkest, self.kinds) & near[places[:, None], columns]
-            if "transparent" in self.kinds:
-                found |= part[..., 3] == 0
-            yield rows, found
+        places = [
+            np.minimum((one.start + np.arange(length)) // step, cells - 1)
+            for one, length, step, cells in zip((rows, columns), part.shape, self.steps, near.shape, strict=False)
+        ]
+        found = near[places[0][:, None], places[1]]
+        if found.any():
+            found &= _extremes(part, convert, self.darkest, self.kinds)
+        if "transparent" in self.kinds:
+            found |= part[..., 3] == 0
+        return found
+
+
+class DataOnly:
+    """A picture for statistics: where a lattice of it holds no data, it repeats values that are data.
+
+    Args:
+        image: as of `find_no_data`, or the same picture at another scale.
+        no_data: what `find_no_data` found; None where all are data.
+    """
+
+    def __init__(self, image: Any, no_data: NoData | None) -> None:
+        self.image, self.no_data = image, no_data
+        self.shape = image.shape
+
+    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[Any]:
+        """Rows and columns by two slices with strides."""
+        part = np.asarray(self.image[key])
+        if self.no_data is None:
+            return part
+        places = [
+            np.arange(length)[one] * cells // length
+            for one, length, cells in zip(key, self.shape, self.no_data.region.shape, strict=False)
+        ]
+        empty = self.no_data.region[places[0][:, None], places[1]]
+        values = part[~empty]
+        if not len(values) or not empty.any():
+            return part
+        filled = part.copy()
+        filled[empty] = values[np.linspace(0, len(values) - 1, int(empty.sum())).astype(int)]
+        return filled
+
+
+def fill_no_data(part: NDArray[Any], empty: NDArray[np.bool_], ground: NDArray[Any]) -> NDArray[Any]:
+    """Return a part of a picture as if data went on: what a network sees there changes what it says of the rest.
+
+    Each pixel without data takes the value of its mirror image across the nearest one with data; where that is none
+    either, the ground.
+
+    Args:
+        part: (h, w, C). empty: bool (h, w). ground: (C,), a typical value of the picture.
+    """
+    from scipy import ndimage
+
+    filled = part.copy()
+    filled[empty] = ground
+    if empty.all():
+        return filled
+    nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
+    places = np.argwhere(empty)
+    mirrored = 2 * nearest[:, empty].T - places
+    inside = ((mirrored >= 0) & (mirrored < empty.shape)).all(axis=1)
+    places, mirrored = places[inside], mirrored[inside]
+    data = ~empty[tuple(mirrored.T)]
+    filled[tuple(places[data].T)] = part[tuple(mirrored[data].T)]
+    return filled
 
 
 def find_no_data(image: Any, convert: Convert = np.asarray) -> NoData | None:

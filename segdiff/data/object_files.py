@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from segdiff.data.annotations.geojson import ZIPPED_ABOVE, feature, write_features
 from segdiff.data.annotations.outlines import Outlines, trace
-from segdiff.data.writers import atomic, write_tiff
+from segdiff.data.writers import write_tiff
 
 CLASS_NAME = "Nucleus"  # of objects where no other name is given
 # Columns of the table (`segdiff.data.object_table`) that go with an outline, and what QuPath calls such a measurement.
@@ -27,17 +25,6 @@ def write_labels(path: str | Path, labels: NDArray[np.integer]) -> None:
     objects."""
     kind = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.uint32
     write_tiff(path, labels.astype(kind))
-
-
-def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """CSV with a header, also where there is no row, written row by row; None is an empty cell."""
-    with atomic(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text.flush()
-        text.detach()
 
 
 def write_geojson(

@@ -61,9 +61,11 @@ def object_table(
     """Make the table of a picture's objects: measures, columns of other origin, then the lengths in micrometres.
 
     Args:
-        labels, image, batches: as `measure_objects`.
+        labels: (H, W), 0 the background.
+        image: as `measure_objects` takes it.
         mpp: micrometres per pixel; None leaves the lengths in micrometres out.
         more: columns that are known already, an entry an object by number: probability, confidence, ...
+        batches: as `measure_objects` takes them.
     """
     columns = {**measure_objects(labels, image, batches=batches), **(more or {})}
     return columns if mpp is None else {**columns, **in_micrometres(columns, mpp)}

@@ -2,7 +2,7 @@
 
 from segdiff.metrics.boundary import boundary_f, hausdorff_95, surface_dice
 from segdiff.metrics.calibration import brier, ece, ece_boundary, nll, reliability
-from segdiff.metrics.conformal import conformal_factor, conformal_interval, held_out_coverage
+from segdiff.metrics.conformal import ConformalFit, fit_conformal, held_out_coverage
 from segdiff.metrics.doubt import diversity, error_auroc
 from segdiff.metrics.instances import aji, dq, ece_objects, pq
 from segdiff.metrics.intervals import bootstrap_interval, bootstrap_ratio_interval
@@ -16,6 +16,7 @@ from segdiff.metrics.table import METRICS, Metric, Scoring
 
 __all__ = [
     "METRICS",
+    "ConformalFit",
     "Metric",
     "Scoring",
     "aji",
@@ -23,8 +24,6 @@ __all__ = [
     "bootstrap_ratio_interval",
     "boundary_f",
     "brier",
-    "conformal_factor",
-    "conformal_interval",
     "coverage",
     "crps",
     "dice",
@@ -37,6 +36,7 @@ __all__ = [
     "ece_objects",
     "error_auroc",
     "fbound_published",
+    "fit_conformal",
     "ged",
     "ged_floor",
     "hausdorff_95",

@@ -1,19 +1,22 @@
 """Intervals of an area or a count that hold by construction: split and cross-conformal prediction.
 
-An estimate is off by a factor, so errors are measured as logarithms of ratios. Divided by the deviation that the image
-itself suggests they are scores; the factor is the score that a share `level` of held-out images stays below, and it
-turns the deviation of a new image into an interval. It covers that share of images that are exchangeable with those
-that the factor was fitted on, however wrong model and deviation are. Scores of held-out folds, each by the model that
-has not seen its fold, may be pooled (cross-conformal prediction: Vovk 2015, Annals of Mathematics and Artificial
-Intelligence 74); then the guarantee is approximate.
+An estimate is off by a factor, so errors are measured as logarithms of ratios. A model may be wrong in one direction:
+the median of the errors of held-out images is its shift. What is left, divided by the deviation that an image itself
+suggests, is a score; the factor is the score that a share `level` of held-out images stays below, and it turns the
+deviation of a new image into an interval. It covers that share of images that are exchangeable with those that it
+was fitted on, however wrong model and deviation are. Scores of held-out folds, each by the model that has not seen its
+fold, may be pooled (cross-conformal prediction: Vovk 2015, Annals of Mathematics and Artificial Intelligence 74); then,
+and by the shift, the guarantee is approximate.
 
-Source: Papadopoulos et al. 2002 (ECML); normalised scores: Lei et al. 2018, JASA 113(523).
+Source: Papadopoulos et al. 2002 (ECML); normalised scores: Lei et al. 2018, JASA 113(523); a shift without each image
+itself, as in the jackknife: Barber et al. 2021, Annals of Statistics 49(1).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,11 +26,39 @@ from segdiff.metrics.predictive import LEVEL, ROUNDING
 
 OFFSET = 1.0  # added to areas and counts, so that 0 has a logarithm
 MOST_LOG = 50.0  # of a ratio: an interval that is 10^21 times as wide as its number says that nothing is known
-LEAST_DEVIATION = 0.02  # of a logarithm: no image is known to better than two hundredths before any factor
+LEAST_DEVIATION = 0.2  # of a logarithm: what the thresholds of one image do not know of
+
+
+class ConformalFit(NamedTuple):
+    """What makes an interval of an estimate and its deviation.
+
+    Attributes:
+        shift: added to the logarithm of the estimate.
+        factor: of the deviation.
+    """
+
+    shift: float
+    factor: float
+
+    def interval(self, estimate: float, deviation: float = 1.0) -> tuple[float, float]:
+        """Give the interval of a number; its middle is off the estimate where the model errs in one direction.
+
+        Args:
+            estimate: predicted number, 0 or more.
+            deviation: of this image, by the rule of the images that the factor was fitted on.
+        Returns:
+            (low, high), 0 <= low <= high.
+        Raises:
+            ConfigError: a number below 0, or a deviation of 0 or less.
+        """
+        _check(estimate, deviation)
+        ratio = math.exp(min(self.factor * deviation, MOST_LOG))
+        middle = (estimate + OFFSET) * math.exp(min(self.shift, MOST_LOG))
+        return max(middle / ratio - OFFSET, 0.0), max(middle * ratio - OFFSET, 0.0)
 
 
 def log_deviation(values: ArrayLike) -> float:
-    """Compute the standard deviation of log(value + 1) over samples of one image, 0.02 or more.
+    """Compute how uncertain an image says that its number is: sqrt(s^2 + 0.2^2), s the deviation of log(value + 1).
 
     values: (K,), such as areas or counts of a sweep of thresholds; 0 or more.
 
@@ -37,25 +68,22 @@ def log_deviation(values: ArrayLike) -> float:
     x = np.asarray(values, dtype=np.float64)
     if not x.size:
         raise ShapeError("a deviation of no values: at least one is needed")
-    return max(float(np.log(x + OFFSET).std()), LEAST_DEVIATION)
+    return float(np.hypot(np.log(x + OFFSET).std(), LEAST_DEVIATION))
 
 
-def log_ratio_score(target: float, estimate: float, deviation: float = 1.0) -> float:
-    """Compute |log((target + 1) / (estimate + 1))| / deviation, for an image whose truth is known.
+def log_ratio(target: float, estimate: float) -> float:
+    """Compute log((target + 1) / (estimate + 1)) of a true and a predicted number.
 
-    Args:
-        target, estimate: true and predicted number, 0 or more.
-        deviation: of `log_deviation`; 1: intervals of one relative width for all images.
     Raises:
-        ConfigError: a number below 0, or a deviation of 0 or less.
+        ConfigError: a number below 0.
     """
-    _check(target, deviation)
-    _check(estimate, deviation)
-    return abs(math.log((target + OFFSET) / (estimate + OFFSET))) / deviation
+    _check(target)
+    _check(estimate)
+    return math.log((target + OFFSET) / (estimate + OFFSET))
 
 
 def least_images(level: float = LEVEL) -> int:
-    """Give the number of images from which a factor of this level can be had: 9 for 0.9.
+    """Give the number of images from which an interval of this level can be fitted: 9 for 0.9.
 
     Raises:
         ConfigError: a level that is not above 0 and below 1.
@@ -78,59 +106,65 @@ def conformal_factor(scores: Sequence[float], level: float = LEVEL) -> float:
     """
     array, least = np.sort(np.asarray(scores, dtype=np.float64)), least_images(level)
     if array.size < least:
-        raise ConfigError(
-            f"a {level:.0%} interval needs {least} images with a known truth or more; there are {array.size}"
-        )
+        raise ConfigError(f"a {level:.0%} interval needs {least} images with a known truth; there are {array.size}")
     if not np.isfinite(array).all():
-        raise ConfigError("scores of a conformal factor must be finite")
+        raise ConfigError("errors that a conformal interval is fitted to must be finite")
     return float(array[math.ceil((array.size + 1) * level - ROUNDING) - 1])
 
 
-def conformal_interval(estimate: float, deviation: float, factor: float) -> tuple[float, float]:
-    """Give the interval of all numbers whose score is at most the factor.
+def fit_conformal(errors: Sequence[float], deviations: Sequence[float], level: float = LEVEL) -> ConformalFit:
+    """Fit shift and factor to held-out images.
+
+    The score of an image is its distance to the median error of all others, divided by its deviation: with its own
+    error in the median, few images would seem better known than new ones are.
 
     Args:
-        estimate: predicted number, 0 or more.
-        deviation: of this image, as it was when the factor was fitted.
-        factor: of `conformal_factor`.
-    Returns:
-        (low, high), 0 <= low <= estimate <= high.
+        errors: `log_ratio` of each image.
+        deviations: of each image, in the same order, above 0; ones give intervals of one relative width.
+        level: wanted coverage.
     Raises:
-        ConfigError: a number below 0, or a deviation of 0 or less.
+        ShapeError: the two differ in length.
+        ConfigError: as `conformal_factor`; a deviation of 0 or less.
     """
-    _check(estimate, deviation)
-    _check(factor, deviation)
-    ratio = math.exp(min(factor * deviation, MOST_LOG))
-    return max((estimate + OFFSET) / ratio - OFFSET, 0.0), (estimate + OFFSET) * ratio - OFFSET
+    e, d = np.asarray(errors, dtype=np.float64), np.asarray(deviations, dtype=np.float64)
+    if e.shape != d.shape:
+        raise ShapeError(f"{e.size} errors and {d.size} deviations do not go together")
+    if not (d > 0).all():
+        raise ConfigError("deviations must be above 0")
+    others = [float(np.median(np.delete(e, i))) if e.size > 1 else 0.0 for i in range(e.size)]
+    factor = conformal_factor((np.abs(e - others) / d).tolist(), level)
+    return ConformalFit(float(np.median(e)), factor)
 
 
-def held_out_coverage(scores: Sequence[float], folds: Sequence[int], level: float = LEVEL) -> NDArray[np.bool_]:
-    """Say for each image whether the factor of all other folds covers it.
+def held_out_coverage(
+    errors: Sequence[float], deviations: Sequence[float], folds: Sequence[int], level: float = LEVEL
+) -> NDArray[np.bool_]:
+    """Say for each image whether the interval that is fitted to all other folds covers it.
 
     The mean estimates coverage on new images; with each image its own fold it is leave-one-out.
 
     Args:
-        scores: one of each image.
-        folds: likewise, which fold held it out.
-        level: wanted coverage.
+        errors, deviations, level: as `fit_conformal`.
+        folds: which fold, organ or patient each image is of.
     Returns:
         bool (n,).
     Raises:
-        ShapeError: the two differ in length.
-        ConfigError: as `conformal_factor`, of the images outside of any fold.
+        ShapeError: they differ in length.
+        ConfigError: as `fit_conformal`, of the images outside of any fold.
     """
-    array, numbers = np.asarray(scores, dtype=np.float64), np.asarray(folds)
-    if array.shape != numbers.shape:
-        raise ShapeError(f"{array.size} scores and {numbers.size} numbers of folds do not go together")
-    covered = np.zeros(array.shape, dtype=bool)
+    e, d, numbers = np.asarray(errors, np.float64), np.asarray(deviations, np.float64), np.asarray(folds)
+    if e.shape != numbers.shape:
+        raise ShapeError(f"{e.size} errors and {numbers.size} numbers of folds do not go together")
+    covered = np.zeros(e.shape, dtype=bool)
     for fold in np.unique(numbers):
         held = numbers == fold
-        covered[held] = array[held] <= conformal_factor(array[~held].tolist(), level)
+        fit = fit_conformal(e[~held].tolist(), d[~held].tolist(), level)
+        covered[held] = np.abs(e[held] - fit.shift) <= fit.factor * d[held]
     return covered
 
 
-def _check(number: float, deviation: float) -> None:
+def _check(number: float, deviation: float = 1.0) -> None:
     if not (number >= 0 and math.isfinite(number)):
-        raise ConfigError(f"{number} is no area, count or factor: 0 or more is needed")
+        raise ConfigError(f"{number} is no area and no count: 0 or more is needed")
     if not (deviation > 0 and math.isfinite(deviation)):
         raise ConfigError(f"deviation={deviation}: it must be above 0")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from segdiff.errors import ConfigError
 
-SWEEP = 39  # thresholds: a 90 % interval lies between the second smallest and the second largest of 39
+SWEEP = 19  # thresholds: a 90 % interval lies between the smallest and the largest of 19
 
 
 def even_thresholds(count: int = SWEEP) -> NDArray[np.float64]:

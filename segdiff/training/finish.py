@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
 from segdiff.data.writers import write_json
 from segdiff.training.evidence import ADVICE
-from segdiff.training.experiment import Experiment, Say
-from segdiff.training.loop import Trainer
-from segdiff.training.validate import Validation
 from segdiff.workflows.scoring import mean_of
+
+if TYPE_CHECKING:
+    from segdiff.training.experiment import Experiment, Say
+    from segdiff.training.loop import Trainer
+    from segdiff.training.validate import Validation
 
 CALIBRATION = {"ece_raw": "ECE", "ece": "calibrated"}
 

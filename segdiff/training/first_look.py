@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from segdiff.data.datasets import Dataset
+from segdiff.data.nodata import DataOnly, find_no_data
 from segdiff.data.objects import median_diameter
 from segdiff.data.protocols import Protocol
 from segdiff.errors import DataError
@@ -33,7 +34,7 @@ def first_look(train: Dataset, protocol: Protocol, say: Callable[[str], None]) -
         height = height or sample.image.shape[0]
         seen = protocol.as_seen(sample)
         facts.append(facts_of(seen, recognise=False))
-        measured.append(measure(seen.image))
+        measured.append(measure(DataOnly(seen.image, find_no_data(seen.image))))
     _tell(train, facts, say)
     diameters = [one for f in facts if (one := median_diameter(f.areas)) is not None]
     looks = ranges(measured)

@@ -1,4 +1,4 @@
-"""Settings that have moved: their former names are read for good, and a note says the new one."""
+"""Settings that have moved and choices that are called otherwise: former names are read for good, with a note."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from segdiff.errors import ConfigError
 
 # What decides the weights that a training starts from belongs to the training, not to the network.
 MOVED = {"model.init": "trainer.init_from", "model.encoder_weights": "trainer.encoder_weights"}
+# What the paper did is called published in every group; `paper` is a protocol of scoring.
+CHOICES = {
+    "augmentation": {f"paper{suffix}": f"published{suffix}" for suffix in ("", "_small", "_vaihingen", "_cityscapes")}
+}
 _OVERRIDE = re.compile(r"(?P<change>\+{0,2}|~)(?P<key>[\w.]+)(?P<value>=.*)?", re.DOTALL)
 
 
@@ -20,19 +24,26 @@ def note_on_stderr(text: str) -> None:
 
 
 def rename_overrides(overrides: Sequence[str], note: Callable[[str], None] = note_on_stderr) -> list[str]:
-    """Rename the settings of overrides such as `model.init=nuclei`; all else is left as it is.
+    """Rename what bears a former name in overrides such as `model.init=nuclei`; all else is left as it is.
 
     Args:
         overrides: as on the command line, options such as `-m` among them.
-        note: takes a line for each setting that was renamed.
+        note: takes a line for each former name.
     """
     renamed = []
     for override in overrides:
         parts = _OVERRIDE.fullmatch(override)
-        if parts is not None and parts["key"] in MOVED:
-            note(_moved(parts["key"]))
-            override = f"{parts['change']}{MOVED[parts['key']]}{parts['value'] or ''}"
-        renamed.append(override)
+        if parts is None:
+            renamed.append(override)
+            continue
+        change, key, value = parts["change"], parts["key"], parts["value"] or ""
+        if key in MOVED:
+            note(_moved(key))
+        chosen = value[1:].split(",")  # several in a sweep
+        for former in (one for one in chosen if one in CHOICES.get(key, {})):
+            note(f"{key}={former} is now {key}={CHOICES[key][former]}")
+        value = value[:1] + ",".join(CHOICES.get(key, {}).get(one, one) for one in chosen)
+        renamed.append(f"{change}{MOVED.get(key, key)}{value}")
     return renamed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,12 +24,11 @@ from segdiff.data.masks import foreground, instances, read_mask
 from segdiff.data.object_files import CLASS_NAME, write_labels
 from segdiff.data.writers import atomic
 from segdiff.errors import ConfigError, DataError, MissingError, OutputError, UserError
+from segdiff.workflows.progress import Progress
 
 SUFFIXES = {"labels": ".tif", "geojson": ".geojson", "coco": ".json", "labelme": ".json", "roi": ".zip"}
 COCO_NAME = "coco.json"  # one file for all pictures
 NEED_SIZE = ("labels", "coco", "labelme")
-# Called with (pictures done, pictures in all, name of the current one).
-Progress = Callable[[float, int, str], None]
 
 
 @dataclass(frozen=True)

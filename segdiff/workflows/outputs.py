@@ -105,7 +105,7 @@ def _write_labels(path: Path, result: Result) -> None:
 
 
 def _write_table(path: Path, result: Result) -> None:
-    object_files.write_table(path, ("image", *result.columns), table_rows(result.columns, result.picture))
+    writers.write_csv(path, ("image", *result.columns), table_rows(result.columns, result.picture))
 
 
 def _write_outlines(path: Path, result: Result) -> Path:

@@ -23,14 +23,13 @@ from segdiff.workflows.outputs import (
     save_prediction,
 )
 from segdiff.workflows.parts import Part
+from segdiff.workflows.progress import Progress
 from segdiff.workflows.record import PredictionRecord, describe, resumable
 
 RECORD = "prediction{}.json"  # for the whole and for a part
 MOST_KEPT = 16 * 4096**2  # numbers: of larger pictures single chains are not kept, which are 4 bytes each
 TOO_LARGE = "it is too large to keep its chains in memory: its objects have no confidence"
 LEFT = "{} lies there too, and is not of this run"
-# Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
-Progress = Callable[[float, int, str], None]
 
 
 def plan_outputs(

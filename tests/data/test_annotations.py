@@ -118,6 +118,14 @@ def test_files_are_known_by_their_content(tmp_path):
         found = read_annotations(tmp_path / name)
         assert list(found) == (["a"] if name == "e.json" else [None]), name
         assert is_annotation(tmp_path / name) and len(next(iter(found.values())).annotations) in (1, 2)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:  # as QuPath exports it
+        packed.writestr("a.geojson", files["a.geojson"])
+    (tmp_path / "h.zip").write_bytes(file.getvalue())
+    assert len(read_annotations(tmp_path / "h.zip")[None].annotations) == 1
+    with zipfile.ZipFile(tmp_path / "h.zip", "a") as packed:
+        packed.writestr("b.geojson", b"[]")
+    assert "holds 2 GeoJSON files" in said(read_annotations, tmp_path / "h.zip")
     assert not is_annotation(Path("a.png")) and is_annotation(Path("A.GEOJSON"))
     assert "no such annotation" in said(read_annotations, tmp_path / "gone.json")
 
@@ -469,11 +477,10 @@ def test_damaged_files_are_named(tmp_path, name, content, part):
 
 def test_files_that_swell_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("segdiff.data.annotations.files.MOST_BYTES", 2**16)
-    monkeypatch.setattr("segdiff.data.annotations.imagej.MOST_BYTES", 2**16)
     (tmp_path / "a.geojson.gz").write_bytes(gzip.compress(bytes(2**20)))
     assert "MB of text" in said(read_annotations, tmp_path / "a.geojson.gz")
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("a.roi", bytes(2**20))
     (tmp_path / "a.zip").write_bytes(file.getvalue())
-    assert "MB of regions" in said(read_annotations, tmp_path / "a.zip")
+    assert "holds more than 0 MB" in said(read_annotations, tmp_path / "a.zip")

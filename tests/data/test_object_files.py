@@ -12,8 +12,9 @@ import tifffile
 
 from segdiff.data.annotations.geojson import colour_of, write_features
 from segdiff.data.masks import read_mask
-from segdiff.data.object_files import MEASUREMENTS, measurements_of, write_geojson, write_labels, write_table
+from segdiff.data.object_files import MEASUREMENTS, measurements_of, write_geojson, write_labels
 from segdiff.data.object_table import object_table
+from segdiff.data.writers import write_csv
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_features_are_written_as_they_come(tmp_path):
 
 def test_nothing_is_a_valid_file_too(tmp_path):
     write_geojson(tmp_path / "a.geojson", np.zeros((3, 3), np.int32), {})
-    write_table(tmp_path / "a.csv", ["id", "x"], [])
+    write_csv(tmp_path / "a.csv", ["id", "x"], [])
     assert json.loads((tmp_path / "a.geojson").read_text())["features"] == []
     assert (tmp_path / "a.csv").read_text() == "id,x\n"
 
@@ -112,7 +113,7 @@ def test_labels_are_as_wide_as_they_need(tmp_path, most, kind):
 
 def test_a_table_is_written_from_rows_that_come(tmp_path):
     rows = ({"id": number, "confidence": None, "name": "ö, x"} for number in range(3))
-    write_table(tmp_path / "a.csv", ["id", "confidence", "name"], rows)
+    write_csv(tmp_path / "a.csv", ["id", "confidence", "name"], rows)
     found = list(csv.DictReader((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()))
     assert found == [{"id": str(number), "confidence": "", "name": "ö, x"} for number in range(3)]
 

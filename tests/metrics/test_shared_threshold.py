@@ -13,7 +13,7 @@ def test_marginals_are_the_probability_and_masks_are_nested():
     masks = threshold_samples(p, even_thresholds(999))
     np.testing.assert_allclose(masks.mean(0), p, atol=0.001)
     assert (masks[:-1] >= masks[1:]).all()
-    assert threshold_samples(p).shape == (39, 6, 5)
+    assert threshold_samples(p).shape == (19, 6, 5)
 
 
 def test_even_thresholds_stand_for_uniform_draws():
@@ -38,7 +38,7 @@ def test_area_is_the_same_law_as_that_of_a_moved_boundary():
 
 
 def test_sure_probabilities_do_not_differ():
-    assert threshold_sweep(np.array([[1.0, 0.0]]), np.sum).tolist() == [1] * 39
+    assert threshold_sweep(np.array([[1.0, 0.0]]), np.sum).tolist() == [1] * 19
 
 
 def test_bad_input():

@@ -8,8 +8,8 @@ from runs import TINY, assert_same_run, config, quiet
 from segdiff.cli.main import main
 from segdiff.errors import ConfigError
 from segdiff.training.checkpoint import load_checkpoint
-from segdiff.training.configs import compose
-from segdiff.training.former_names import MOVED, rename_overrides, rename_settings
+from segdiff.training.configs import compose, conf_folder
+from segdiff.training.former_names import CHOICES, MOVED, rename_overrides, rename_settings
 from segdiff.training.identity import run_identity
 from segdiff.training.run import run_training
 
@@ -24,9 +24,24 @@ def test_an_override_is_renamed_with_a_note(former, change):
     assert notes == [f"{former} is now {MOVED[former]}"]
 
 
+def test_a_choice_is_renamed_with_a_note():
+    notes = []
+    given = ["augmentation=paper", "-m", "augmentation=paper_small,none", "run.name=paper", "trainer=paper"]
+    renamed = ["augmentation=published", "-m", "augmentation=published_small,none", *given[3:]]
+    assert rename_overrides(given, notes.append) == renamed
+    assert notes == [
+        "augmentation=paper is now augmentation=published",
+        "augmentation=paper_small is now augmentation=published_small",
+    ]
+    for group, names in CHOICES.items():
+        for former, now in names.items():
+            assert not (conf_folder() / group / f"{former}.yaml").exists()
+            assert (conf_folder() / group / f"{now}.yaml").is_file()
+
+
 def test_new_names_are_left_as_they_are():
     notes = []
-    given = [*(f"{now}=x" for now in MOVED.values()), "model.initial=3", "model=fast", "~model.init2"]
+    given = [*(f"{now}=x" for now in MOVED.values()), "model.initial=3", "model=fast", "~model.init2", "a=b=c,d", "x"]
     assert rename_overrides(given, notes.append) == given and not notes
 
 

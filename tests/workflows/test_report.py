@@ -374,6 +374,24 @@ def contrast(one, other):
     return (max(one, other) + 0.05) / (min(one, other) + 0.05)
 
 
+def test_decisions_are_of_a_run_not_of_a_place(out, tmp_path):
+    first = reported(out)[0]["id"]
+    rewrite(out, lambda content: content["images"].append({"image": "x.png", "stem": "x", "status": "pending"}))
+    assert reported(out, page=tmp_path / "other.html")[0]["id"] == first
+    rewrite(out, lambda content: content.update(versions={"segdiff": "9"}, command=["segdiff", "predict", "--resume"]))
+    assert reported(out, overwrite=True)[0]["id"] == first
+    rewrite(out, lambda content: content.update(model="another@1"))
+    assert reported(out, overwrite=True)[0]["id"] != first
+
+
+def test_slides_have_their_numbers(out, monkeypatch):
+    monkeypatch.setattr("segdiff.workflows.report.layers.MOST_PIXELS", 1000)
+    _, rows, page = reported(out)
+    assert rows["a"]["values"]["objects"] >= 1 and rows["a"]["size"] is None and thumbnails_of(page)[0] is None
+    (said,) = rows["a"]["warnings"]
+    assert said.startswith("picture, overlay, mask, labels, probability, uncertainty: it is too large")
+
+
 # What is refused.
 
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from reports import data_of, make_pictures, make_predictions
 
 from segdiff.workflows.report import write
@@ -334,6 +335,34 @@ def test_full_views_in_files_beside_the_page(driver, made, tmp_path, monkeypatch
     browser.js("document.querySelectorAll('#table button.link')[2].click()")
     browser.wait("document.querySelector('#stage-message').textContent.includes('is not beside this page')")
     assert any("ERR_FILE_NOT_FOUND" in entry for entry in browser.errors())  # taken from the log
+
+
+def test_a_training(driver, tmp_path):
+    run = tmp_path / "run"
+    (run / "panels").mkdir(parents=True)
+    (run / "config.yaml").write_text("trainer: {max_steps: 2}\n")
+    (run / "metrics.csv").write_text("step,loss,val_dice,val_iou\n1,2.0,,\n1,,0.3,0.2\n2,0.5,,\n2,,0.6,0.4\n")
+    for name, grey in (("step_000001", 80), ("step_000002", 160), ("final", 240)):
+        Image.new("RGB", (40, 30), (grey,) * 3).save(run / "panels" / f"{name}.png")
+    browser = Browser(driver, write_report([run]).page)
+    labels = [chart.get_attribute("aria-label") for chart in browser.all("#curves svg")]
+    assert labels == ["Training loss: Loss 0.5000 at step 2", "Validation: Dice 0.6000 at step 2, IoU 0.4000 at step 2"]
+    assert browser.one("#panel-name").text == "final"
+    first = browser.one("#panel-picture").get_attribute("src")
+    browser.one("#panel-step").send_keys(Keys.ARROW_LEFT)
+    assert browser.one("#panel-name").text == "step 2" and browser.one("#panel-picture").get_attribute("src") != first
+    assert not browser.one("#pictures").is_displayed() and "no final validation" in browser.one("#notes").text
+    assert not browser.errors()
+
+
+def test_a_picture_that_is_not_shown_has_its_objects(driver, made, tmp_path, monkeypatch):
+    monkeypatch.setattr("segdiff.workflows.report.layers.MOST_PIXELS", 1000)
+    browser = Browser(driver, write_report([made / "out"], tmp_path / "r.html").page)
+    browser.js("[...document.querySelectorAll('#table button.link')].find((e) => e.textContent === 'a').click()")
+    browser.wait("document.querySelector('#viewer-objects button.link')")
+    browser.one("#viewer-objects td button.link").click()
+    assert len(browser.all("#viewer-objects tr.chosen")) == 1 and not browser.all("#viewer-objects .crop")
+    assert browser.one("#stage-message").text == "There is no picture to show." and not browser.errors()
 
 
 # For everybody.

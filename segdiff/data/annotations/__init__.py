@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segdiff.data.annotations.coco import CocoFile, is_coco
-from segdiff.data.annotations.files import parse_json
+from segdiff.data.annotations.files import is_zip, parse_json, unzipped
 from segdiff.data.annotations.geojson import is_geojson, read_geojson
 from segdiff.data.annotations.imagej import read_rois
 from segdiff.data.annotations.labelme import is_labelme, read_labelme
@@ -30,7 +30,7 @@ def read_annotations(path: str | Path, outline: str | None = None) -> Mapping[st
 
     Args:
         path: GeoJSON, COCO or Labelme (`.geojson`, `.json`, packed with `.gz` or not), regions of ImageJ (`.zip`,
-            `.roi`).
+            `.roi`), or GeoJSON as QuPath packs it (`.zip`).
         outline: "cell" or "nucleus": which outline of QuPath's cells is the object; None refuses cells.
     Returns:
         The objects of each picture: under None for a file of a single one; by the stem of the picture's file for COCO.
@@ -42,9 +42,12 @@ def read_annotations(path: str | Path, outline: str | None = None) -> Mapping[st
     if not path.is_file():
         raise MissingError(f"no such annotation: {path}")
     content = path.read_bytes()
-    if path.name.lower().endswith(ROIS):
+    packed = unzipped(content, path, ".geojson") if is_zip(content) else []
+    if len(packed) > 1:
+        raise DataError(f"{path} holds {len(packed)} GeoJSON files; unpack them")
+    if path.name.lower().endswith(ROIS) and not packed:
         return {None: read_rois(content, path)}
-    parsed = parse_json(content, path)
+    parsed = parse_json(packed[0][1] if packed else content, path)
     if is_coco(parsed):
         return CocoFile(parsed, path)
     if is_labelme(parsed):

@@ -14,6 +14,11 @@ from segdiff.errors import DataError, MissingError
 CENTRE = 0.5  # ImageScope's coordinates have pixel centres at integers
 
 
+def is_aperio(path: Path) -> bool:
+    """Whether the name is that of an ImageScope file."""
+    return path.name.lower().endswith((".xml", ".xml.gz"))
+
+
 def read_aperio(path: str | Path) -> list[Annotation]:
     """Read the outlines of an ImageScope file, `.xml` or `.xml.gz`.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.annotations.files import MOST_BYTES
+from segdiff.data.annotations.files import is_zip, unzipped
 from segdiff.data.annotations.polygons import as_polygons, grouped
 from segdiff.data.annotations.rasterise import is_degenerate
 from segdiff.data.annotations.shapes import NO_AREA, AnnotatedPicture, Annotation, Polygon, ellipse
@@ -31,7 +31,9 @@ def read_rois(content: bytes, path: Path) -> AnnotatedPicture:
     Raises:
         DataError: neither, damaged, or regions on several planes of a stack.
     """
-    entries = _unzipped(content, path) if zipfile.is_zipfile(io.BytesIO(content)) else [(path.name, content)]
+    entries = unzipped(content, path, ".roi") if is_zip(content) else [(path.name, content)]
+    if not entries:
+        raise DataError(f"{path} holds no region of ImageJ (.roi)")
     found: list[Annotation] = []
     left_out: Counter[str] = Counter()
     planes = set()
@@ -69,25 +71,6 @@ def roi_zip(annotations: Sequence[Annotation], where: str) -> bytes:
             # A fixed date: the same objects give the same bytes.
             packed.writestr(zipfile.ZipInfo(f"{number:06d}.roi", (1980, 1, 1, 0, 0, 0)), roi.tobytes())
     return file.getvalue()
-
-
-def _unzipped(content: bytes, path: Path) -> list[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as file:
-            entries = [
-                one
-                for one in file.infolist()
-                if one.filename.lower().endswith(".roi") and not one.filename.startswith("__MACOSX/")
-            ]
-            if not entries:
-                raise DataError(f"{path} holds no region of ImageJ (.roi)")
-            if sum(one.file_size for one in entries) > MOST_BYTES:
-                raise DataError(f"{path} holds more than {MOST_BYTES // 2**20} MB of regions, as no annotation does")
-            return [(one.filename, file.read(one)) for one in entries]
-    except DataError:
-        raise
-    except Exception as error:  # of zipfile, zlib and struct, in many kinds
-        raise DataError(f"{path} is not a complete zip file ({error})") from error
 
 
 def _parsed(data: bytes, where: str) -> ImagejRoi:

@@ -32,7 +32,8 @@ def rasterise(
 
     Args:
         annotations: objects in the frame of `segdiff.data.annotations.shapes`; what reaches over the border is clipped.
-        height, width: of the picture, in pixels.
+        height: of the picture, in pixels.
+        width: likewise.
         small_on_top: who keeps a pixel that several objects cover. False: the earlier, as in MoNuSeg's own instance
             masks. True: the one of fewer pixels, so that a region does not hide the objects within it.
     Returns:

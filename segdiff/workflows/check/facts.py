@@ -6,13 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data.annotations import is_annotation
+from segdiff.data.annotations.aperio import is_aperio
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.images import read_image
 from segdiff.data.masks import read_mask
@@ -102,7 +102,7 @@ def stored_facts(dataset: Dataset, index: int) -> StoredFacts:
     image = read_image(image_path)
     values: tuple[float, ...] = ()
     same = False
-    if truth_path is not None and not _is_outlines(truth_path):
+    if truth_path is not None and not (is_annotation(truth_path) or is_aperio(truth_path)):
         mask = read_mask(truth_path)
         values = tuple(float(v) for v in np.unique(mask)[:MANY])
         same = mask.shape == image.shape and np.array_equal(mask, image)
@@ -113,10 +113,6 @@ def stored_facts(dataset: Dataset, index: int) -> StoredFacts:
         mask_values=values,
         mask_is_image=bool(same),
     )
-
-
-def _is_outlines(path: Path) -> bool:
-    return is_annotation(path) or path.name.lower().endswith((".xml", ".xml.gz"))
 
 
 def summary(facts: Sequence[Facts], mpp: float | None = None) -> dict[str, Any]:

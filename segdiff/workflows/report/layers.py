@@ -87,7 +87,7 @@ class _Maps:
             return
         try:
             with _READING:
-                size = read_size(path)
+                size = self.shape or read_size(path)
             if size is not None and size[0] * size[1] > MOST_PIXELS:
                 raise DataError(TOO_LARGE)
             with _READING:
@@ -137,7 +137,7 @@ def _prepare(row: Row, size: int) -> Shown:
         _measure_objects(shown, columns)
     if mask is not None:
         _measure_mask(shown, mask, maps.arrays)
-    if maps.shape is not None:
+    if maps.arrays:
         _draw(shown, maps, mask, size)
         picture = maps.arrays.get("picture")
         if columns is not None and picture is not None:

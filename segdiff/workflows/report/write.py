@@ -7,16 +7,17 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from segdiff import __version__
 from segdiff.data.writers import atomic
 from segdiff.errors import ConfigError, OutputError
+from segdiff.version import __version__
+from segdiff.workflows.progress import Progress
 from segdiff.workflows.report.content import content_of, details_of
 from segdiff.workflows.report.layers import Shown, prepare
 from segdiff.workflows.report.page import data_json, data_url, render, sidecar
@@ -25,8 +26,6 @@ from segdiff.workflows.report.sources import joined, read_source
 
 INLINE = 32 * 2**20  # characters of details that the page takes into itself
 SIDECAR = re.compile(r"\d{5,}\.js")
-# Called with (pictures done, pictures in all, name of the current one).
-Progress = Callable[[float, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def write_report(
     beside = page.with_name(f"{page.stem}_files")
     _refuse_existing(page, beside, options.overwrite)
     title = options.title or source.title
-    identity = _identity(title, source)
+    identity = _identity(paths, source)
     shown: list[Shown] = []
     thumbnails: list[str | None] = []
     with _Details(beside, identity, None if options.single_file else INLINE) as details:
@@ -139,9 +138,14 @@ def _is_ours(beside: Path) -> bool:
     return beside.is_dir() and all(SIDECAR.fullmatch(path.name) for path in beside.iterdir())
 
 
-def _identity(title: str, source: Source) -> str:
-    """What tells this report from others on one machine: decisions are kept by it, across its being made anew."""
-    told = "\0".join([source.kind, title, *(row.name for row in source.rows)])
+def _identity(paths: Sequence[str | Path], source: Source) -> str:
+    """What decisions are kept by in a browser: the same places and settings, whichever pictures were added.
+
+    Another model's masks in the same folder are other masks, about which nothing was decided.
+    """
+    places = [str(Path(path).expanduser().resolve()) for path in paths]
+    settings = [f"{key}={text}" for key, text in source.settings if not key.startswith("versions.")]
+    told = "\0".join([source.kind, *sorted(places), *settings])
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

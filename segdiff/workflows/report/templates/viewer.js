@@ -77,7 +77,7 @@ async function openPicture(index, object = null) {
   showRow(index);
   let details = null;
   try {
-    if (rows[index].size) details = await detailsOf(index);
+    if (rows[index].status === "done") details = await detailsOf(index);
   } catch (error) {
     if (view.index === index) {
       message(error.message === "other"
@@ -87,12 +87,12 @@ async function openPicture(index, object = null) {
   }
   if (view.index !== index || !details) return;
   view.details = details;
-  showLayers(details.layers);
+  if (rows[index].size) showLayers(details.layers);
   showObjects(details.objects);
   if (object !== null) showObject(object);
   const order = view.order();
   const next = order[order.indexOf(index) + 1];
-  if (next !== undefined && rows[next].size) detailsOf(next).catch(() => {}); // what is likely seen next
+  if (next !== undefined && rows[next].status === "done") detailsOf(next).catch(() => {}); // what is likely seen next
 }
 
 function closeViewer() {
@@ -272,7 +272,7 @@ function objectColumns(objects) {
   const sure = ["confidence", "probability", "area", "area_um2", "uncertainty"].filter((name) => numbers.includes(name));
   const rest = numbers.filter((name) => !sure.includes(name) && !["x_um", "y_um"].includes(name));
   return [
-    ...(objects.x && objects.y ? [{ key: "crop", title: "Crop", cell: (at) => crop(objects, at) }] : []),
+    ...(objects.x && objects.y && rows[view.index].size ? [{ key: "crop", title: "Crop", cell: (at) => crop(objects, at) }] : []),
     { key: "id", title: OBJECT_TITLES.id, value: (at) => objects.id[at], number: true,
       cell: (at) => el("button", { type: "button", class: "link", "aria-label": `Show object ${objects.id[at]}`, on: { click: () => showObject(objects.id[at]) } }, shown(objects.id[at])) },
     ...[...sure, ...rest].map((name) => ({
@@ -327,7 +327,7 @@ function showObject(number) {
   for (const row of byId("viewer-objects").querySelectorAll("tr.chosen")) row.classList.remove("chosen");
   const row = view.table.reveal(at);
   if (row) { row.classList.add("chosen"); row.scrollIntoView({ block: "nearest" }); }
-  if (!objects.x || objects.x[at] === null || objects.y[at] === null) return;
+  if (!rows[view.index].size || !objects.x || !objects.y || objects.x[at] === null || objects.y[at] === null) return;
   const { scale } = rows[view.index];
   const radius = 1.6 * extent(objects, at) + 2;
   const [x, y] = [objects.x[at] * scale, objects.y[at] * scale];
