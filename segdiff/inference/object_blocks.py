@@ -39,7 +39,7 @@ class _Divided:
         sure: numbers of the labels that have a core; None: of all, where there are no cores.
     """
 
-    parts: NDArray[np.integer]
+    parts: NDArray[np.int32]
     numbers: NDArray[np.int64]
     labels: NDArray[np.int32]
     seeds: NDArray[np.int32]
@@ -112,7 +112,7 @@ class BlockObjects:
         numbers[order] = np.arange(1, len(order) + 1)
         return np.split(numbers, np.cumsum([len(first) for first in firsts])[:-1])
 
-    def _parts(self, unit: Unit) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    def _parts(self, unit: Unit) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The components in a unit's window, and their numbers in the whole mask."""
         from scipy import ndimage
 
@@ -130,7 +130,7 @@ class BlockObjects:
             height, seeds = distance_seeds(self.mask, unit.window, own, self._smooth)
         else:
             height = np.asarray(self.core[unit.window.rows, unit.window.columns])
-            seeds = ndimage.label((height > CORE) & own)[0]
+            seeds = ndimage.label((height > CORE) & own)[0].astype(np.int32, copy=False)
         labels, sure = grow(height, seeds, parts, owned)
         return _Divided(parts, numbers, labels, seeds, height, sure if self.core is not None else None)
 
