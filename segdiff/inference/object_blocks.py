@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from segdiff.data.windows import Window
 from segdiff.inference.components import Components, Unit, find_components, first_pixels, plan_units
-from segdiff.inference.objects import CORE, LEAST_AREA, SMOOTH
+from segdiff.inference.flooding import flood
+from segdiff.inference.holes import fill_holes
+from segdiff.inference.objects import CORE, SEVERAL, SMOOTH, only_seed, speck_limit
 from segdiff.inference.seeds import distance_seeds
 
 Store = MutableMapping[int, NDArray[Any]]
@@ -34,15 +36,15 @@ class _Divided:
         numbers: of each of them in the whole mask; -1 for what is cut off by the window.
         labels: int32, the objects of the unit's own components.
         seeds, height: what they were grown from.
-        sure: numbers of the labels that have a core.
+        sure: numbers of the labels that have a core; None: of all, where there are no cores.
     """
 
-    parts: NDArray[np.integer]
+    parts: NDArray[np.int32]
     numbers: NDArray[np.int64]
     labels: NDArray[np.int32]
-    seeds: NDArray[np.integer]
+    seeds: NDArray[np.int32]
     height: NDArray[np.floating]
-    sure: NDArray[np.integer]
+    sure: NDArray[np.integer] | None
 
 
 class BlockObjects:
@@ -96,7 +98,7 @@ class BlockObjects:
             area = np.bincount(divided.labels.ravel())
             area[0] = 0
             areas.append(area)
-            sure.append(area[divided.sure])
+            sure.append(area if divided.sure is None else area[divided.sure])
             np.maximum.at(
                 largest, divided.numbers[divided.parts[divided.labels > 0]], area[divided.labels[divided.labels > 0]]
             )
@@ -110,7 +112,7 @@ class BlockObjects:
         numbers[order] = np.arange(1, len(order) + 1)
         return np.split(numbers, np.cumsum([len(first) for first in firsts])[:-1])
 
-    def _parts(self, unit: Unit) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    def _parts(self, unit: Unit) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The components in a unit's window, and their numbers in the whole mask."""
         from scipy import ndimage
 
@@ -124,20 +126,13 @@ class BlockObjects:
         parts, numbers = self._parts(unit)
         owned = np.isin(numbers, unit.owned)
         own = owned[parts]
-        middles = None
         if self.core is None:
             height, seeds = distance_seeds(self.mask, unit.window, own, self._smooth)
         else:
             height = np.asarray(self.core[unit.window.rows, unit.window.columns])
-            middles = (height > CORE) & own
-            seeds = ndimage.label(middles)[0]
-        # Components without a core of their own are objects all the same.
-        lonely = owned.copy()
-        lonely[parts[seeds > 0]] = False
-        seeds = np.where(lonely[parts], parts + seeds.max(), seeds)
-        labels = grow(height, seeds, np.where(own, parts, 0))
-        sure = np.unique(labels if middles is None else labels[middles])
-        return _Divided(parts, numbers, labels, seeds, height, sure)
+            seeds = ndimage.label((height > CORE) & own)[0].astype(np.int32, copy=False)
+        labels, sure = grow(height, seeds, parts, owned)
+        return _Divided(parts, numbers, labels, seeds, height, sure if self.core is not None else None)
 
     def _finish(self, index: int, limit: float, dropped: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Leave out specks, fill holes, and return the first pixels of a unit's objects in their order.
@@ -148,44 +143,50 @@ class BlockObjects:
         parts, numbers = self._parts(unit)
         own = np.isin(numbers, unit.owned)[parts]
         areas = np.bincount(labels.ravel())
-        specks = (areas < limit) & (areas > 0)
+        specks = areas < limit
         specks[0] = False
         if specks.any():
-            held = np.zeros(len(numbers), bool)
+            held, again = (np.zeros(len(numbers), bool) for _ in range(2))
             held[parts[~specks[labels] & (labels > 0)]] = True
-            again = np.zeros(len(numbers), bool)
             again[parts[specks[labels]]] = True
             labels = np.where(specks[labels], 0, labels)
             if (again & held).any():  # what specks held falls to the objects that they touched
                 self._regrow(labels, unit.window, numbers[again & held], limit)
         alive = ~np.where(numbers >= 0, dropped[numbers], False)
         alive[0] = False
-        return self._number(index, labels, alive[parts] & ~own)
+        return self._number(index, labels, np.where(own, 0, alive[parts] * parts))
 
     def _regrow(self, labels: NDArray[np.int32], window: Window, components: NDArray[np.int64], limit: float) -> None:
         """Divide components of a window's label map once more, in place, without the seeds of specks."""
         unit = Unit(self.components.window(components), components)
         divided = self._divide(unit)
-        specks = np.bincount(divided.labels.ravel()) < limit
+        specks = np.bincount(divided.labels.ravel(), minlength=int(divided.seeds.max()) + 1) < limit
         seeds = np.where(specks[divided.seeds], 0, divided.seeds)
-        own = np.where(np.isin(divided.numbers, components)[divided.parts], divided.parts, 0)
-        grown = grow(divided.height, seeds, own)
-        place = labels[_inside(unit.window, window)]
-        place[own > 0] = grown[own > 0] + int(labels.max())
+        owned = np.isin(divided.numbers, components)
+        grown, _ = grow(divided.height, seeds, divided.parts, owned)
+        place, own = labels[_inside(unit.window, window)], owned[divided.parts]
+        place[own] = grown[own] + int(labels.max())
 
-    def _number(self, index: int, labels: NDArray[np.integer], others: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _number(self, index: int, labels: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int64]:
         """Number a unit's objects by their first pixels, fill their holes, and keep the label map.
 
-        others: pixels of objects of other units, which are not filled.
+        others: components of other units that lie in the window, where they have objects; 0 elsewhere.
         Returns: the first pixel of each object, in their order.
         """
-        first = first_pixels(labels, int(labels.max()), self.units[index].window, self.width)
+        count = int(labels.max())
+        everything = np.where(others > 0, others + count, labels)
+        first = first_pixels(everything, int(everything.max()), self.units[index].window, self.width)
         present = np.flatnonzero(first >= 0)
         order = present[np.argsort(first[present])]
         numbers = np.zeros(len(first), np.int32)
         numbers[order] = np.arange(1, len(order) + 1)
-        self._store[index] = fill_holes(numbers[labels], others)
-        return first[order]
+        filled = numbers[everything]
+        fill_holes(filled)
+        ours = np.flatnonzero(order <= count)
+        renumbered = np.zeros(len(order) + 1, np.int32)
+        renumbered[ours + 1] = np.arange(1, len(ours) + 1)
+        self._store[index] = renumbered[filled]
+        return first[order[ours]]
 
     def _labels(self, index: int) -> NDArray[np.integer]:
         """The label map of a unit; those read last are kept."""
@@ -196,76 +197,39 @@ class BlockObjects:
         return labels
 
 
-def grow(height: NDArray[np.floating], seeds: NDArray[np.integer], parts: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Divide each component among its seeds by watershed (scikit-image), each in its own rectangle.
-
-    A component that is alone in the watershed is divided in the same way wherever it lies, also where heights are
-    equal: then the order of scikit-image's heap decides, which depends on everything that is in it.
+def grow(
+    height: NDArray[np.floating], seeds: NDArray[np.int32], parts: NDArray[np.int32], owned: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
+    """Divide components among the seeds that lie in them (`segdiff.inference.flooding`).
 
     Args:
         height: of each pixel; seeds grow from the highest one down.
-        seeds: numbers of the seeds, 0 elsewhere.
-        parts: numbers of the components that are to be divided, 0 elsewhere.
+        seeds: their numbers, 0 elsewhere.
+        parts: numbers of components, 0 elsewhere.
+        owned: by those numbers, which of them to divide.
     Returns:
-        int32: at each of the components' pixels the number of a seed; 0 elsewhere, and in components without a seed.
-    """
-    from scipy import ndimage
-    from skimage.segmentation import watershed
-
-    count, most = int(parts.max()), int(seeds.max())
-    inside = (seeds > 0) & (parts > 0)
-    pairs = np.unique(parts[inside].astype(np.int64) * (most + 1) + seeds[inside])
-    of_part, seed = np.divmod(pairs, most + 1)
-    several = np.bincount(of_part, minlength=count + 1) > 1
-    single = np.zeros(count + 1, np.int32)
-    single[of_part] = seed
-    single[several] = 0
-    labels = single[parts]
-    places = ndimage.find_objects(parts) if several.any() else []
-    for part in np.flatnonzero(several):
-        place = places[part - 1]
-        own = parts[place] == part
-        labels[place][own] = watershed(-height[place], np.where(own, seeds[place], 0), mask=own)[own]
-    return labels
-
-
-def fill_holes(labels: NDArray[np.int32], others: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Give the background pixels that an object encloses to it, or to the last one where several do, in place.
-
-    others: pixels that are not background, though they have no number here.
+        int32 labels: at each of these components' pixels the number of a seed, or one beyond those of all seeds for a
+        component without any, which is an object all the same. And the numbers of the seeds in them.
     """
     from scipy import ndimage
 
-    holes = ndimage.binary_fill_holes(labels > 0) & (labels == 0) & ~others
-    if not holes.any():
-        return labels
-    boxes = np.array([(r.start, c.start, r.stop, c.stop) for r, c in ndimage.find_objects(labels)])
-    gaps = ndimage.find_objects(ndimage.label(holes)[0])
-    around = np.zeros(len(boxes), bool)  # a few objects, nearly always
-    for rows, columns in gaps:
-        inside = (boxes[:, 0] < rows.start) & (boxes[:, 1] < columns.start)
-        around |= inside & (boxes[:, 2] > rows.stop) & (boxes[:, 3] > columns.stop)
-    original = labels.copy()
-    for number in np.flatnonzero(around) + 1:
-        place = tuple(slice(a, b) for a, b in zip(boxes[number - 1, :2], boxes[number - 1, 2:], strict=True))
-        filled = ndimage.binary_fill_holes(original[place] == number)
-        labels[place][filled & holes[place]] = number
-    return labels
+    count, most = len(owned) - 1, int(seeds.max())
+    home = np.zeros(most + 1, np.int32)
+    home[seeds] = parts
+    home[0] = 0
+    only = only_seed(home, count)
+    labels = np.where(only == 0, np.arange(most, most + count + 1), only).astype(np.int32)
+    labels[~owned] = 0
+    labels = labels[parts]
+    several = np.flatnonzero((only == SEVERAL) & owned)
+    boxes = ndimage.find_objects(parts) if several.size else []
+    flood(labels, height, seeds, parts, {int(part): boxes[part - 1] for part in several})
+    return labels, np.flatnonzero(owned[home] & (home > 0))
 
 
 def typical_component(components: Components) -> float:
     """Return the diameter in pixels of the circle that has the median area of the components."""
     return float(2 * np.sqrt(np.median(components.area) / np.pi))
-
-
-def speck_limit(areas: NDArray[np.integer], sure: NDArray[np.integer]) -> float:
-    """Return the area below which an object is a speck.
-
-    Args:
-        areas: of all objects. sure: of those with a core, which say what is typical if there are any.
-    """
-    ordered = np.sort(sure if sure.any() else areas)
-    return float(LEAST_AREA * ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
 
 
 def _common(one: Window, other: Window) -> Window | None:
