@@ -42,16 +42,6 @@ class Outlines:
         for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             yield int(self.labels[first]), tuple(self._polygon(i) for i in range(first, last))
 
-    def geometries(self) -> NDArray[np.object_]:
-        """Shapely polygons, in the order of `labels`."""
-        import shapely
-
-        if not self.labels.size:
-            return np.zeros(0, object)
-        kind = shapely.GeometryType.POLYGON
-        found: NDArray[np.object_] = shapely.from_ragged_array(kind, self.vertices, (self.points, self.rings))
-        return found
-
     def _polygon(self, i: int) -> Polygon:
         return tuple(
             self.vertices[self.points[j] : self.points[j + 1]] for j in range(self.rings[i], self.rings[i + 1])
