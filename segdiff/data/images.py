@@ -54,7 +54,9 @@ def read_image(path: str | Path, options: ReadOptions | None = None, notes: list
     """Read a picture as it is stored.
 
     Args:
-        path, options, notes: as of `read_stored`.
+        path: the file.
+        options: as of `read_stored`.
+        notes: likewise.
     Returns:
         (H, W), (H, W, 3) or, with alpha, (H, W, 4); bool, whole numbers or floats. With `options.value_range`, or where
         the file says how many bits a value has and its type has more of them, float32 in 0..1.
