@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fast_cost import SIZE, picture, predictor
+from fast_cost import SIZE, picture, predictor, untrained
 from published_cost import measure
 
 from segdiff.artifacts.exports import save_onnx
@@ -38,7 +38,7 @@ def saved(model: str, folder: Path) -> Path:
     config = compose([f"model={model}", "diffusion=few_steps", "dataset.root=unused"])
     inference = {"window": None, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5}
     artifact = Artifact(
-        made.segmenter, config["model"], config["diffusion"], made.normalisation, made.sampling, inference
+        untrained(model), config["model"], config["diffusion"], made.normalisation, made.sampling, inference
     )
     save_artifact(artifact, folder / model)
     save_onnx(load_artifact(folder / model))

@@ -138,8 +138,9 @@ class WindowRunner:
         statistics = [ChainStatistics(keep_chains) for _ in batch]
         with _evaluating(self.segmenter), torch.inference_mode(), autocast(self.device, self.precision):
             for group in self.segmenter.sample(image, noise, sampling, group_size=entries):
+                extremes = torch.stack(group.aminmax())  # which are not finite where anything is not
                 soft = group.float().cpu().numpy()  # (k, N, M, h, w)
-                if not np.isfinite(soft).all():
+                if not extremes.isfinite().all():
                     raise UserError(
                         f"the network gives numbers that are not finite in {self.precision}; "
                         + ("try precision float32" if self.precision != "float32" else "the model is broken")

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segdiff.models.fast import DirectNetwork, FastSegDiff
+from segdiff.models.fast import DirectNetwork, FastSegDiff, ModulatedBlock
 from segdiff.models.image_encoder import BasicBlock
 from segdiff.models.segmenter import Segmenter
+from segdiff.models.shapes import check_multiple, to_blocks, to_pixels
 
 LAYOUT = torch.channels_last  # the faster one on GPUs and CPUs (benchmarks/layout.py), and what oneDNN can add to
 
@@ -71,11 +72,23 @@ class FoldedBlock(nn.Module):
         return self.conv2(self.conv1(x), self.skip(x))
 
 
+class FoldedModulatedBlock(nn.Module):
+    """A `ModulatedBlock` whose convolution adds its input."""
+
+    def __init__(self, block: ModulatedBlock) -> None:
+        super().__init__()
+        self.conv = FoldedConv(block.conv, None, relu=False)
+        self.block = block
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        return self.conv(self.block.modulated(x, time), x)
+
+
 class PredictionNetwork(nn.Module):
-    """A network in one precision throughout, without autocast, behind the same calls.
+    """A folded network in one precision throughout, without autocast: image to log-odds.
 
     Args:
-        network: a denoiser or a plain network, all of whose layers may run in that precision.
+        network: that of `DirectNetwork`.
         dtype: of weights and of everything between image and result.
     """
 
@@ -85,19 +98,45 @@ class PredictionNetwork(nn.Module):
         self.dtype = dtype
         self.size_multiple = self.network.size_multiple
 
-    def encode(self, image: Tensor) -> Any:
+    def forward(self, image: Tensor) -> Tensor:
+        with torch.autocast(image.device.type, enabled=False):
+            return self.network(image.to(self.dtype, memory_format=LAYOUT))
+
+
+class PredictionDenoiser(nn.Module):
+    """A folded denoiser in one precision throughout, without autocast.
+
+    Its x_t, previous x_0 and result may be of pixels, or of blocks of `packed` by `packed` pixels as channels
+    (`segdiff.models.shapes.to_blocks`), which is how it sees them.
+
+    Args:
+        network: with its encoder folded.
+        dtype: as of `PredictionNetwork`.
+    """
+
+    def __init__(self, network: FastSegDiff, dtype: torch.dtype) -> None:
+        super().__init__()
+        # Of blocks, the first layer is one of 1 x 1; where there is no previous x_0 yet, half of it is enough.
+        now, before = network.enter.weight.chunk(2, 1)
+        bias = network.enter.bias
+        self.enter_now, self.enter_before = _pointwise(now, bias).to(dtype), _pointwise(before, None).to(dtype)
+        self.network = network.to(dtype)
+        self.dtype, self.packed, self.size_multiple = dtype, network.finest, network.size_multiple
+
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         with torch.autocast(image.device.type, enabled=False):
             return self.network.encode(image.to(self.dtype, memory_format=LAYOUT))
 
-    def forward(self, x: Tensor, *others: Any) -> Tensor:
-        """Of a denoiser x_t, t, features and the previous x_0; of a plain network an image."""
-
-        def ready(one: Any) -> Any:
-            is_map = isinstance(one, Tensor) and one.dim() == 4
-            return one.to(self.dtype, memory_format=LAYOUT) if is_map else one
-
-        with torch.autocast(x.device.type, enabled=False):
-            return self.network(ready(x), *map(ready, others))
+    def forward(self, x_t: Tensor, t: Any, features: Any, previous: Tensor | None = None) -> Tensor:
+        if x_t.shape[2:] != features[0].shape[2:]:
+            check_multiple(x_t, self.size_multiple)
+            before = None if previous is None else to_blocks(previous, self.packed)
+            return to_pixels(self(to_blocks(x_t, self.packed), t, features, before), self.packed)
+        with torch.autocast(x_t.device.type, enabled=False):
+            entered = self.enter_now(x_t.to(self.dtype, memory_format=LAYOUT))
+            if previous is not None:
+                entered = self.enter_before(previous.to(self.dtype, memory_format=LAYOUT), entered)
+            return self.network.blocks(entered, t, features)
 
 
 def fold_segmenter(segmenter: Segmenter, precision: str) -> Segmenter:
@@ -112,7 +151,9 @@ def fold_segmenter(segmenter: Segmenter, precision: str) -> Segmenter:
         return segmenter
     copied: Any = copy.deepcopy(segmenter).eval().requires_grad_(False)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    copied.network = PredictionNetwork(_folded(copied.network), dtype)
+    folded: Any = _folded(copied.network)
+    kind = PredictionDenoiser if isinstance(network, FastSegDiff) else PredictionNetwork
+    copied.network = kind(folded, dtype)
     return copied
 
 
@@ -120,6 +161,8 @@ def _folded(module: nn.Module) -> nn.Module:
     """The module, changed in place, or what takes its place."""
     if isinstance(module, BasicBlock):
         return FoldedBlock(module)
+    if isinstance(module, ModulatedBlock):
+        return FoldedModulatedBlock(module)
     if type(module) is nn.Sequential:
         return nn.Sequential(*_folded_run(list(module)))
     for name, child in module.named_children():
@@ -138,6 +181,15 @@ def _folded_run(layers: list[nn.Module]) -> list[nn.Module]:
             layer = FoldedConv(layer, cast("nn.BatchNorm2d | None", norm), relu is not None)
         found.append(layer)
     return found
+
+
+def _pointwise(weight: Tensor, bias: Tensor | None) -> FoldedConv:
+    """A convolution over (width, M, f, f) pixels at stride f, of blocks of these: (width, M f^2, 1, 1)."""
+    conv = nn.Conv2d(weight[0].numel(), len(weight), 1, bias=bias is not None, device=weight.device)
+    conv.weight.data = weight.detach().flatten(1)[..., None, None]
+    if bias is not None:
+        conv.bias = bias
+    return FoldedConv(conv, None, relu=False)
 
 
 def _affine(norm: nn.BatchNorm2d, shift: Tensor) -> tuple[Tensor, Tensor]:

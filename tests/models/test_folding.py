@@ -10,9 +10,11 @@ import segdiff
 from segdiff.artifacts.hub import any_from_pretrained
 from segdiff.diffusion.noise import NoiseField
 from segdiff.diffusion.sampling import Sampling
+from segdiff.errors import ShapeError
 from segdiff.models.build import build_segmenter
 from segdiff.models.device import autocast
 from segdiff.models.folding import FoldedConv, fold_segmenter
+from segdiff.models.shapes import to_blocks, to_pixels
 from segdiff.workflows.load import predictor_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,6 +90,29 @@ def test_one_call_is_convolution_norm_sum_and_activation(bias, relu, stride):
             with torch.inference_mode(fused):
                 assert torch.allclose(folded(x), activate(expected), atol=1e-5)
                 assert torch.allclose(folded(x, other), activate(expected + other), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_blocks_are_those_of_pixel_shuffle(size):
+    x = torch.randn(3, 2, 8, 12)
+    blocks = to_blocks(x, size)
+    assert torch.equal(blocks, nn.functional.pixel_unshuffle(x, size))
+    assert torch.equal(to_pixels(blocks, size), x)
+
+
+def test_a_denoiser_takes_pixels_as_well_as_blocks():
+    segmenter = built()
+    network = fold_segmenter(segmenter, "float32").network
+    x_t, previous = torch.randn(2, 4, 1, 32, 48)
+    with torch.inference_mode():
+        features, expected = network.encode(IMAGE), segmenter.network.encode(IMAGE)
+        for shown in (None, previous):
+            of_pixels = network(x_t, -3.0, features, shown)
+            assert torch.allclose(of_pixels, segmenter.network(x_t, -3.0, expected, shown), atol=1e-4)
+            of_blocks = network(to_blocks(x_t, 4), -3.0, features, None if shown is None else to_blocks(shown, 4))
+            assert torch.equal(to_pixels(of_blocks, 4), of_pixels)
+        with pytest.raises(ShapeError, match="pad to"):
+            network(torch.zeros(2, 1, 30, 48), -3.0, features)
 
 
 def test_bf16_is_as_exact_as_autocast():
