@@ -48,8 +48,6 @@ def untrained(model: str) -> Segmenter:
     torch.manual_seed(0)
     diffusion = "published" if model.startswith("segdiff") else "few_steps"
     config = compose([f"model={model}", f"diffusion={diffusion}", "dataset.root=unused"])
-    for key in ("init", "encoder_weights"):
-        config["model"].pop(key, None)
     return build_segmenter(config["model"], config["diffusion"]).eval()
 
 

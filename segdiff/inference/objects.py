@@ -64,16 +64,16 @@ def separate(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) -> NDArr
     home = np.arange(-number, count + 1, dtype=np.int32)  # the part that a label lies in
     home[seed] = part
     home[0] = 0
-    only = _only_seed(home[: number + 1], count)
+    only = only_seed(home[: number + 1], count)
     labels = np.zeros(mask.shape, np.int32)
     np.put(labels, inside, np.where(only == 0, np.arange(number, number + count + 1), only)[part])
     boxes: dict[int, Any] = dict(enumerate(ndimage.find_objects(parts), start=1))
     flood(labels, height, seeds, parts, {int(one): boxes[int(one)] for one in np.flatnonzero(only == SEVERAL)})
     label = labels.take(inside)
     areas = np.bincount(label, minlength=home.size)
-    specks = _specks(areas, areas if core is None else areas[1 : number + 1])
+    specks = (areas < speck_limit(areas, areas if core is None else areas[1 : number + 1])) & (areas > 0)
     if specks.any():  # what specks held falls to the objects that they touched
-        only = _only_seed(np.where(specks, 0, home)[: number + 1], count)
+        only = only_seed(np.where(specks, 0, home)[: number + 1], count)
         heir = np.where(
             only[home] == SEVERAL, _sole_neighbours(labels, parts, inside[specks[label]], specks), only[home]
         )
@@ -100,8 +100,8 @@ def _seeds(
     return height, *ndimage.label(h_maxima(height, 0.1) & mask)
 
 
-def _only_seed(home: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """Of each part the one seed that lies in it, 0 where none does, or SEVERAL; by the part that each seed lies in."""
+def only_seed(home: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Find of each part the one seed that lies in it, 0 where none does, or SEVERAL, by the part of each seed."""
     only = np.zeros(count + 1, np.int32)
     only[home] = np.arange(home.size)
     only[np.bincount(home, minlength=count + 1) > 1] = SEVERAL
@@ -152,16 +152,15 @@ def _diameter(parts: NDArray[np.integer]) -> float:
     return float(2 * np.sqrt(np.median(areas) / np.pi))
 
 
-def _specks(areas: NDArray[np.integer], judges: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """By number, whether an object is too small to be one.
+def speck_limit(areas: NDArray[np.integer], judges: NDArray[np.integer]) -> float:
+    """Find the area below which an object is too small to be one.
 
     What is typical is said by the areas `judges`, if any: objects with a core, so that a fold or a pen mark does not
     make specks of all nuclei. It is said by the pixels: half of them belong to objects that are as large or larger, so
     that many specks do not pass for what is usual.
     """
     ordered = np.sort(judges if judges.any() else areas)
-    typical = ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)]
-    return (areas < LEAST_AREA * typical) & (areas > 0)
+    return float(LEAST_AREA * ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
 
 
 def _in_order(labels: NDArray[np.int32], inside: NDArray[np.integer]) -> None:
