@@ -95,9 +95,9 @@ class Prediction:
             chain_threshold=temper_threshold(threshold, 1 / temperature),
         )
 
-    def overlay(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3): the image, as it was read, with the mask's outline: `inference.overlay`."""
-        return draw_overlay(image, self.single_mask())
+    def overlay(self, image: NDArray[Any], labels: NDArray[np.integer] | None = None) -> NDArray[np.uint8]:
+        """Draw the outline of the mask, or of each object of `labels`, on the image as it was read: uint8 (H, W, 3)."""
+        return draw_overlay(image, self.single_mask(), labels)
 
     def single_mask(self) -> NDArray[np.bool_]:
         """`mask` of a model of one mask channel, (H, W); ShapeError of several."""
