@@ -39,7 +39,7 @@ class _Divided:
         sure: numbers of the labels that have a core; None: of all, where there are no cores.
     """
 
-    parts: NDArray[np.integer]
+    parts: NDArray[np.int32]
     numbers: NDArray[np.int64]
     labels: NDArray[np.int32]
     seeds: NDArray[np.int32]
@@ -112,7 +112,7 @@ class BlockObjects:
         numbers[order] = np.arange(1, len(order) + 1)
         return np.split(numbers, np.cumsum([len(first) for first in firsts])[:-1])
 
-    def _parts(self, unit: Unit) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    def _parts(self, unit: Unit) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The components in a unit's window, and their numbers in the whole mask."""
         from scipy import ndimage
 

@@ -25,7 +25,7 @@ _FIRST_MARGIN = 32
 
 def distance_seeds(
     mask: Any, window: Window, own: NDArray[np.bool_], smooth: float
-) -> tuple[NDArray[np.float64], NDArray[np.integer]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Find the seeds of components of a mask from their smoothed distance to the background.
 
     Args:

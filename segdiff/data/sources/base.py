@@ -122,6 +122,10 @@ class ImageSource(ABC):
             found[window.rows, window.columns] = np.rint(values) if self.dtype.kind in "biu" else values
         return found
 
+    def level(self, number: int) -> ImageSource:
+        """Return a level as an image of its own."""
+        return OneLevel(self, number)
+
     def level_for(self, step: float) -> int:
         """Return the coarsest level whose pixels cover no more than `step` pixels of the full image."""
         fine = [n for n, level in enumerate(self.levels) if max(level.row_step, level.column_step) <= step * 1.001]
@@ -170,6 +174,22 @@ def _by_tile(positions: range, tile: int) -> list[tuple[slice, range]]:
     numbers = np.asarray(positions) // tile
     starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(positions)]
     return [(slice(a, b), range(positions[a], positions[b - 1] + 1)) for a, b in zip(starts, starts[1:], strict=False)]
+
+
+class OneLevel(ImageSource):
+    """A level of an image as an image of its own."""
+
+    def __init__(self, source: ImageSource, number: int) -> None:
+        level = source.levels[number]
+        self.source, self.number = source, number
+        self.shape, self.dtype = (level.height, level.width, *source.shape[2:]), source.dtype
+        self.levels = (Level(level.height, level.width),)
+        self.name, self.is_slide, self.tile = source.name, source.is_slide, source.tile
+        if source.mpp.x is not None and source.mpp.y is not None:
+            self.mpp = PixelSize(source.mpp.x * level.column_step, source.mpp.y * level.row_step, source.mpp.origin)
+
+    def _read(self, window: Window, level: int) -> NDArray[Any]:
+        return self.source.read(window, self.number)
 
 
 class Resized(ImageSource):
