@@ -5,6 +5,7 @@ BIN = .venv/bin
 READY = .venv/.ready
 DEMO = runs/demo
 PICTURE = examples/nuclei/val/images/a31deaf0ac279d5f.png
+TISSUE = examples/tissue/images/human_pancreas_05.jpg
 
 .PHONY: help demo test check browser clean
 
@@ -21,13 +22,14 @@ $(READY): pyproject.toml
 
 demo: $(READY)  ## segment and count nuclei with the model that ships; train one on examples/nuclei and score it
 	@rm -rf $(DEMO)
-	$(BIN)/segdiff predict --image $(PICTURE) --instances --output-dir $(DEMO)/nuclei
+	$(BIN)/segdiff predict --image $(TISSUE) $(PICTURE) --instances --output-dir $(DEMO)/nuclei
+	$(BIN)/segdiff report $(DEMO)/nuclei
 	$(BIN)/segdiff train experiment=demo run.dir=$(DEMO)
 	$(BIN)/segdiff evaluate --model $(DEMO)/model --dataset folder --root examples/nuclei --split val --json $(DEMO)/scores.json
 	$(BIN)/segdiff predict --model $(DEMO)/model --image $(PICTURE) --output-dir $(DEMO)/prediction
 	@echo
-	@echo "Mask, probability, uncertainty, overlay and every nucleus, by the model that ships: $(DEMO)/nuclei."
-	@echo "The same picture by the model trained just now: $(DEMO)/prediction; curves and panels: $(DEMO)."
+	@echo "Masks and every nucleus of two pictures, by the model that ships: open $(DEMO)/nuclei/report.html in a browser."
+	@echo "The second picture by the model trained just now: $(DEMO)/prediction; curves and panels: $(DEMO)."
 
 test: $(READY)  ## the whole suite
 	$(BIN)/python -m pytest -n auto --dist loadfile

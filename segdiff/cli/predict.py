@@ -12,10 +12,12 @@ from segdiff.cli.options import (
     Parser,
     add_model_options,
     add_part_option,
+    add_read_options,
     part_from,
     positive_float,
     predict_options_from,
     predictor_from,
+    read_options_from,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ def build_parser() -> Parser:
         metavar="A,B,...",
         help="write only these, such as mask,labels (default: mask,probability,uncertainty,overlay)",
     )
+    add_read_options(parser)
     add_model_options(parser, default=True)
     return parser
 
@@ -130,6 +133,7 @@ def options_from(args: argparse.Namespace) -> PredictFilesOptions:
     given = argparse.Namespace(**{**vars(args), "mpp": None}) if for_objects else args
     return PredictFilesOptions(
         predict_options_from(given),
+        read_options_from(args),
         outputs,
         objects_mpp=args.mpp if for_objects else None,
         overwrite=args.overwrite,

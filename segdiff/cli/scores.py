@@ -23,6 +23,16 @@ def add_score_options(parser: argparse.ArgumentParser, default: str) -> None:
     add_score_files(group)
 
 
+def add_check_option(parser: argparse._ActionsContainer) -> None:
+    """Score truths that look wrong all the same."""
+    parser.add_argument(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="score all the same where every truth looks empty, full or inverted",
+    )
+
+
 def add_score_files(parser: argparse._ActionsContainer) -> None:
     """Where scores are written."""
     parser.add_argument("--json", metavar="FILE", help="write the scores there, with all that made them")

@@ -17,6 +17,7 @@ DARK, BRIGHT = 0.25, 0.75  # below: background that JPEG touched; above: object
 EVEN = 0.06  # what even ground may vary by, in a JPEG too
 # Shares of the pixels, parts or levels:
 MOST_BETWEEN = 0.02  # even ground between dark and bright beside the bright: more is of another class
+LEAST_EVEN = 0.35  # even ground, of all pixels and of the dark ones
 MOST_LEAD = 0.9  # pixels between that have a brighter neighbour
 MOST_OBJECTS = 0.8  # parts that become bright, of all that are not dark
 GRADUAL = 0.95  # pixels beside the background that are darker than half, in a map that rises from it
@@ -99,6 +100,9 @@ def level_of_objects(values: NDArray[Any], levels: NDArray[Any], lossy: bool) ->
     between = (image > DARK * top) & (image < BRIGHT * top)
     if not lossy and not (between.any() and _leads_up(image, between)):
         return None
+    dark = image <= DARK * top
+    if even.mean() < LEAST_EVEN or (dark.any() and even[dark].mean() < LEAST_EVEN):
+        return None  # a picture
     if (even & between).sum() > MOST_BETWEEN * max(high.size, 1):
         return None
     parts, count = ndimage.label(image > DARK * top, np.ones((3, 3)))
@@ -130,6 +134,8 @@ def is_smeared(values: NDArray[Any], levels: NDArray[Any]) -> bool:
         return False
     same = ndimage.maximum_filter(values, 3) == ndimage.minimum_filter(values, 3)
     inside = np.isin(levels, np.unique(values[same]))
+    if not inside.any():  # specks with numbers
+        return False
     return bool((~inside & (parts_of_levels(values, levels) > 1)).mean() > 0.5)
 
 

@@ -131,7 +131,7 @@ def _choose_frame(path: Path, picture: Picture, options: ReadOptions, notes: lis
     areas = [width * height for width, height in sizes]
     largest = areas.index(max(areas))
     if areas.count(areas[largest]) > 1:
-        raise DataError(f"{path} holds {frames} pictures: --page N chooses one")
+        raise DataError(f"{path} holds {frames} pictures: choose one (segdiff predict --page N)")
     picture.seek(largest)
     others = ", ".join(f"{height} x {width}" for n, (width, height) in enumerate(sizes) if n != largest)
     notes.append(f"the largest of its {frames} pictures is read; the others ({others}) are left out (--page chooses)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from segdiff.errors import ConfigError, DataError
 # Pixels that take more memory than this, and than so many times their file: a bomb. A photograph is compressed 20
 # times at most, a nearly empty mask of 8 bits 1000 times, but that of 30000 x 30000 pixels is refused, too.
 BOMB_BYTES, BOMB_RATIO = 2**30, 500
+
+
+DEPTHS = ("max", "middle")
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,15 @@ class ReadOptions:
 
     page: int | None = None
     channel: int | None = None
-    z: int | Literal["max", "middle"] | None = None
+    z: int | str | None = None
     value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("page", "channel", "z"):
             value = getattr(self, name)
-            counted = isinstance(value, int) and not isinstance(value, bool)
-            if value is None or (name == "z" and value in ("max", "middle")) or (counted and value >= 1):
+            if value is None or (name == "z" and value in DEPTHS):
+                continue
+            if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
                 continue
             words = "max, middle or " if name == "z" else ""
             raise ConfigError(f"{name}={value}: give {words}a whole number; they are counted from 1")
@@ -109,7 +113,9 @@ def refuse_bombs(path: Path, size: int) -> None:
 
 def damaged(path: Path) -> DataError:
     """Return the error for a file of a known kind whose content cannot be decoded."""
-    return DataError(f"{path} is damaged or cut off: fetch it again, or open it elsewhere and save it anew as PNG")
+    return DataError(
+        f"{path} cannot be read: it is damaged or truncated (fetch it again, or save it anew as PNG elsewhere)"
+    )
 
 
 def count(number: int, what: str) -> str:

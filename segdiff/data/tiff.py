@@ -94,7 +94,7 @@ def _check(path: Path, file: Any, plane: Plane) -> None:
     size = file.filehandle.size
     ends = [start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if max(ends, default=0) > size:
-        raise DataError(f"{path} is cut off: it has {size} bytes, and its picture goes on to {max(ends)}")
+        raise DataError(f"{path} cannot be read: it is truncated, at {size} of {max(ends)} bytes or more")
     colours = int(page.photometric or 0)
     if colours in UNREADABLE:
         raise DataError(f"{path} holds {UNREADABLE[colours]} colours: open it elsewhere and save it as RGB")
@@ -144,7 +144,7 @@ def _plain(path: Path, stored: Stored, photometric: int, notes: list[str]) -> St
     if channels == 4 and photometric == RGB:
         notes.append("its fourth channel, which is not said to be alpha, is left out (--channel 4 chooses it)")
         return Stored(np.ascontiguousarray(stored.values[..., :3]), stored.alpha, bits=stored.bits, lossy=stored.lossy)
-    raise DataError(f"{path} has {channels} channels: --channel N (1 to {channels}) chooses one")
+    raise DataError(f"{path} has {channels} channels: choose one (segdiff predict --channel N, 1 to {channels})")
 
 
 def _bits(page: Any, dtype: np.dtype[Any]) -> int | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from segdiff.data.stored import ReadOptions, count
 from segdiff.errors import DataError
 
-STACK = "--page N chooses one; --z N, middle or max if they are planes of one depth"
+STACK = "choose one (segdiff predict --page N; --z N, middle or max where they are planes of one depth)"
 ADDED = ("Thumbnail", "Label", "Macro")  # tifffile's names for what scanners put beside a slide
 NAMES = {"Z": "planes (z)", "C": "channels", "T": "times", "Q": "pictures", "I": "pictures"}
 
@@ -192,7 +192,7 @@ def _choices(left: dict[str, int]) -> str:
     said = ["--channel N"] if "C" in left else []
     said += ["--z N, middle or max"] if "Z" in left else []
     said += ["--page N"] if others else []
-    return f"{' with '.join(said)} chooses one"
+    return f"choose one (segdiff predict {' '.join(said)})"
 
 
 def _unravelled(place: int, lengths: dict[str, int]) -> dict[str, int | slice]:

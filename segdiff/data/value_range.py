@@ -32,7 +32,7 @@ LEAST_WHITE, BRIGHT_GROUND, COLOURED = 0.7, 0.5, 0.02
 DARKEST = 0.1  # the same of floats in 0..255
 _STRIP_ROWS = 1024  # rows looked at in one go: arrays on disk are larger than memory
 _LATTICE = 256  # positions along a side for percentiles
-ASK = "--range LOW HIGH (value_range in Python) says which values are black and white"
+ASK = "say which values are black and white (segdiff predict --range LOW HIGH)"
 
 
 @dataclass(frozen=True)

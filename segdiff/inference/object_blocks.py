@@ -130,7 +130,7 @@ class BlockObjects:
             height, seeds = distance_seeds(self.mask, unit.window, own, self._smooth)
         else:
             height = np.asarray(self.core[unit.window.rows, unit.window.columns])
-            seeds = ndimage.label((height > CORE) & own)[0]
+            seeds = ndimage.label((height > CORE) & own)[0].astype(np.int32, copy=False)
         labels, sure = grow(height, seeds, parts, owned)
         return _Divided(parts, numbers, labels, seeds, height, sure if self.core is not None else None)
 

@@ -101,7 +101,7 @@ def _seeds(
 
 
 def only_seed(home: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """Find of each part the one seed in it, 0 where there is none, or SEVERAL; by the part that each seed lies in."""
+    """Find of each part the one seed that lies in it, 0 where none does, or SEVERAL, by the part of each seed."""
     only = np.zeros(count + 1, np.int32)
     only[home] = np.arange(home.size)
     only[np.bincount(home, minlength=count + 1) > 1] = SEVERAL

@@ -52,7 +52,7 @@ def distance_seeds(
         )
         peaks = _certain_peaks(heights, exact, inner, own)
         if peaks is not None:
-            return heights[inner], ndimage.label(peaks & own)[0]
+            return heights[inner], ndimage.label(peaks & own)[0].astype(np.int32, copy=False)
         margin *= 2
 
 

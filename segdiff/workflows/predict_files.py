@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segdiff.data.images import list_images, read_image
+from segdiff.data.stored import ReadOptions
 from segdiff.errors import ConfigError, SegdiffError, UserError
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.protocol import Predictor
@@ -75,6 +76,7 @@ class PredictFilesOptions:
 
     Args:
         prediction: of each image. Its `keep_chains` is decided by the outputs.
+        read: which picture and channel of a file are meant, and which values are black and white.
         outputs: which files each image gives, names of `segdiff.workflows.outputs.OUTPUTS`.
         objects_mpp: micrometres per pixel for measurements of objects; None: `prediction.mpp`.
         overwrite: replace outputs that exist; inputs are never replaced.
@@ -86,6 +88,7 @@ class PredictFilesOptions:
     """
 
     prediction: PredictOptions = PredictOptions()
+    read: ReadOptions = ReadOptions()
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     objects_mpp: float | None = None
     overwrite: bool = False
@@ -183,7 +186,8 @@ def _predict_file(
 ) -> dict[str, Any]:
     """Predict one file and write its outputs; gives what the record says of it."""
     began = time.perf_counter()
-    array = read_image(image)
+    notes: list[str] = []
+    array = read_image(image, options.read, notes)
     kept = array.shape[0] * array.shape[1] * predictor.kept_maps(options.prediction)
     told = replace(options.prediction, keep_chains=options.measures and kept <= MOST_KEPT)
     prediction = predictor.predict(array, told, progress=lambda done, total: report(done / total))
@@ -197,7 +201,7 @@ def _predict_file(
         overwrite=options.overwrite,
         picture=image.name,
     )
-    remarks = list(prediction.remarks)
+    remarks = [*notes, *prediction.remarks]
     if options.measures and not told.keep_chains:
         remarks.append(TOO_LARGE)
     left = [path.name for name, path in output_paths(folder, image.stem).items() if name not in written]

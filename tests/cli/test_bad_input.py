@@ -61,13 +61,13 @@ BROKEN = {
     "text.png": (b"these are not the pixels you are looking for\n", "not an image"),
     "bands.tif": (
         encoded(lambda file: tifffile.imwrite(file, np.zeros((8, 9, 5), np.uint8), photometric="rgb")),
-        "at most 4 channels",
+        "choose one (segdiff predict --channel N, 1 to 5)",
     ),
     "stack.tif": (
         encoded(lambda file: tifffile.imwrite(file, np.zeros((3, 40, 50), np.uint8), photometric="minisblack")),
         "a stack of 3",
     ),
-    "nan.tif": (encoded(lambda file: tifffile.imwrite(file, np.full((8, 9), np.nan, np.float32))), "nan"),
+    "nan.tif": (encoded(lambda file: tifffile.imwrite(file, np.full((8, 9), np.nan, np.float32))), "NaN"),
     "dark.tif": (encoded(lambda file: tifffile.imwrite(file, np.full((8, 9), -3, np.int16))), "-3"),
 }
 

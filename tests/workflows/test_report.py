@@ -18,6 +18,7 @@ import pytest
 import tifffile
 from PIL import Image
 from reports import NAMES, SIZE, data_of, decoded, details_of, make_pictures, make_predictions, thumbnails_of
+from slide_files import write_aperio, write_ome
 
 from segdiff.cli.main import main
 from segdiff.errors import ConfigError
@@ -384,12 +385,44 @@ def test_decisions_are_of_a_run_not_of_a_place(out, tmp_path):
     assert reported(out, overwrite=True)[0]["id"] != first
 
 
-def test_slides_have_their_numbers(out, monkeypatch):
-    monkeypatch.setattr("segdiff.workflows.report.layers.MOST_PIXELS", 1000)
-    _, rows, page = reported(out)
-    assert rows["a"]["values"]["objects"] >= 1 and rows["a"]["size"] is None and thumbnails_of(page)[0] is None
-    (said,) = rows["a"]["warnings"]
-    assert said.startswith("picture, overlay, mask, labels, probability, uncertainty: it is too large")
+def test_of_a_slide_an_overview(tmp_path, monkeypatch):
+    """Where a picture is too large to be read as a whole; here, above 10,000 pixels."""
+    monkeypatch.setattr("segdiff.workflows.report.maps.MOST_PIXELS", 10_000)
+    rows, columns = np.mgrid[:400, :600]
+    labels = ((rows - 100) ** 2 + (columns - 150) ** 2 < 2500) + 2 * ((rows - 250) ** 2 + (columns - 450) ** 2 < 4900)
+    image = np.where(labels[..., None] > 0, np.uint8(200), np.uint8(30)).repeat(3, 2)
+    write_aperio(tmp_path / "s.svs", image)
+    write_ome(tmp_path / "s_labels.tif", labels.astype(np.uint32), "YX")
+    write_ome(tmp_path / "s_probability.tif", (labels > 0).astype(np.float32) * 0.75, "YX")
+    Image.fromarray((labels > 0) * np.uint8(255)).save(tmp_path / "s_mask.png")
+    (tmp_path / "s_objects.csv").write_text(
+        "id,x,y,area,probability\n1,150.5,100.5,7825,0.7\n2,450.5,250.5,15373,0.8\n"
+    )
+    outputs = {"mask": "s_mask.png", "labels": "s_labels.tif"}
+    outputs |= {"probability": "s_probability.tif", "objects": "s_objects.csv"}
+    one = {"image": str(tmp_path / "s.svs"), "status": "done", "shape": [400, 600, 3], "outputs": outputs}
+    (tmp_path / "prediction.json").write_text(json.dumps({"images": [one]}))
+    _, found, page = reported(tmp_path, size=150)
+    row = found["s"]
+    assert row["size"] == [150, 100] and row["scale"] == 0.25 and row["values"]["objects"] == 2
+    assert row["values"]["share"] == pytest.approx(100 * (labels > 0).mean(), rel=0.05)
+    layers = {kind: decoded(address) for kind, address in details_of(page, 0)["layers"].items()}
+    assert set(layers) == {"picture", "mask", "outlines", "probability"}
+    mask = layers["mask"][..., 3] > 0
+    assert (mask == (labels[2::4, 2::4] > 0)).mean() > 0.98
+    assert abs(layers["picture"][mask].mean() - 200) < 10 and abs(layers["picture"][~mask].mean() - 30) < 10
+    (said,) = row["warnings"]
+    assert said.startswith("mask: it is too large to be read as a whole")
+
+
+def test_label_maps_are_numbers_whatever_they_look_like(out):
+    """A single object, or a ramp of them, which as a mask would be something else."""
+    for name, labels in (("a", np.eye(*SIZE, dtype=np.uint16)), ("b", np.arange(64 * 80).reshape(SIZE) // 20)):
+        tifffile.imwrite(out / f"{name}_labels.tif", labels.astype(np.uint16))
+        (out / f"{name}_objects.csv").unlink()
+    rewrite(out, lambda content: [image.get("outputs", {}).pop("objects", None) for image in content["images"]])
+    _, rows, _ = reported(out)
+    assert rows["a"]["values"]["objects"] == 1 and rows["b"]["values"]["objects"] == 64 * 80 / 20 - 1
 
 
 # What is refused.

@@ -216,8 +216,8 @@ def write_features(path: str | Path, features: Iterable[Mapping[str, Any]], zipp
     """Write features as they come; memory holds at most `zipped_above` bytes of them.
 
     Args:
-        path: ends in .geojson. A larger file gets .gz appended, which QuPath opens as well; the one of the two that
-            an earlier run left is removed.
+        path: ends in .geojson. A larger file gets .gz appended; the one of the two that an earlier run left is
+            removed.
         features: plain values.
         zipped_above: bytes.
     Returns:

@@ -114,17 +114,18 @@ class Folder(Dataset):
     def read(self, index: int) -> Sample:
         name, image_path, truth_path = self.pairs[index]
         objects = self.options.objects
+        notes: list[str] = []
         if is_annotation(truth_path):
-            image = to_rgb(read_image(image_path))
+            image = to_rgb(read_image(image_path, notes=notes))
             drawn, apart = self.drawn.labels(truth_path, name, (image.shape[0], image.shape[1]))
-            known = objects == "instances" or (objects == "auto" and apart)
-            return Sample(name, image, (drawn > 0).astype(np.uint8)[None, None], drawn if known else None)
-        mask = read_mask(truth_path)
+            known = drawn if objects == "instances" or (objects == "auto" and apart) else None
+            return Sample(name, image, (drawn > 0).astype(np.uint8)[None, None], known, tuple(notes))
+        mask = read_mask(truth_path, notes)
         binary = foreground(mask)
         labels = None if objects == "none" else instances(mask, sure=objects == "instances")
         if labels is None and objects == "instances":
             labels = binary.astype(np.int32)
-        return Sample(name, to_rgb(read_image(image_path)), binary[None, None], labels)
+        return Sample(name, to_rgb(read_image(image_path, notes=notes)), binary[None, None], labels, tuple(notes))
 
     def files(self, index: int) -> tuple[Path | None, Path | None]:
         return self.pairs[index][1:]

@@ -83,12 +83,13 @@ class Monuseg(Dataset):
 
     def read(self, index: int) -> Sample:
         item = self.items[index]
-        image = to_rgb(read_image(item.image))
+        notes: list[str] = []
+        image = to_rgb(read_image(item.image, notes=notes))
         if is_aperio(item.truth):
             labels, _ = self.labels(item, *image.shape[:2])
-            return Sample(item.name, image, (labels > 0).astype(np.uint8)[None, None], labels)
-        mask = foreground(read_mask(item.truth))
-        return Sample(item.name, image, mask[None, None])
+            return Sample(item.name, image, (labels > 0).astype(np.uint8)[None, None], labels, tuple(notes))
+        mask = foreground(read_mask(item.truth, notes))
+        return Sample(item.name, image, mask[None, None], notes=tuple(notes))
 
     def labels(self, item: Item, height: int, width: int) -> tuple[np.ndarray, dict[str, int]]:
         """The rasterised outlines of an item and the report of `rasterise`, from the cache if there."""

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.images import read_image, read_size, to_rgb, value_scale
-from segdiff.data.masks import foreground, read_mask
+from segdiff.data.images import to_rgb, value_scale
 from segdiff.data.resize import resize_image, truth_to_grid
-from segdiff.errors import DataError, SegdiffError, ShapeError
+from segdiff.errors import SegdiffError
 from segdiff.inference.overlay import draw_overlay
 from segdiff.workflows.report.encode import QUALITY, flat_png, map_colours, outline_png, webp
+from segdiff.workflows.report.maps import Maps, read_maps
 from segdiff.workflows.report.objects import Columns, Crop, crops, measure_labels, read_objects, shortened
-from segdiff.workflows.report.rows import DONE, Row
+from segdiff.workflows.report.rows import Row
 
 THUMBNAIL = 160  # pixels of its longest side: 80 in the page, on a screen of two dots a pixel
-MOST_PIXELS = 2**27  # a larger picture is not read as a whole
 LARGE = 2**23  # pixels: with its maps such a picture takes some 100 MB, so that one is prepared at a time
-_ALONE = threading.Lock()
-_READING = threading.Lock()  # Pillow's limit of pixels and Python's warnings, which reading sets, are of all threads
-TOO_LARGE = "it is too large to be shown here: open it in QuPath or napari"
 FINER = 4  # times: outlines of small pictures are drawn on so much finer a grid
-GONE = "the file is no longer there"
+_ALONE = threading.Lock()
 
 
 @dataclass
@@ -67,45 +61,6 @@ class Shown:
     truth: bool = False
 
 
-@dataclass
-class _Maps:
-    """Arrays of one picture at its full size, those that could be read; all of one size."""
-
-    shape: tuple[int, int] | None
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    refused: dict[str, list[str]] = field(default_factory=dict)  # why -> kinds
-
-    def refuse(self, kind: str, error: BaseException | str) -> None:
-        """Remember why a kind is not shown."""
-        known = isinstance(error, SegdiffError | str)
-        why = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
-        self.refused.setdefault(why, []).append(kind)
-
-    def read(self, kind: str, path: Path | None, reader: Callable[[Path], NDArray[Any]]) -> None:
-        """Take a map, or remember why it cannot be shown."""
-        if path is None:
-            return
-        try:
-            with _READING:
-                size = self.shape or read_size(path)
-            if size is not None and size[0] * size[1] > MOST_PIXELS:
-                raise DataError(TOO_LARGE)
-            with _READING:
-                array = reader(path)
-            self.take(kind, array)
-        except (SegdiffError, OSError, MemoryError, ValueError) as error:
-            self.refuse(kind, error)
-
-    def take(self, kind: str, array: NDArray[Any]) -> None:
-        """ShapeError unless it is of the size of the others."""
-        size = array.shape[:2]
-        if self.shape is not None and size != self.shape:
-            here, there = (" x ".join(map(str, shape)) for shape in (size, self.shape))
-            raise ShapeError(f"it is {here} pixels (height x width), not {there}, and so is not of this picture")
-        self.shape = (size[0], size[1])
-        self.arrays[kind] = array
-
-
 def prepare(row: Row, size: int) -> Shown:
     """Read all that there is of a picture and make it small; what cannot be read becomes a note.
 
@@ -122,7 +77,7 @@ def prepare(row: Row, size: int) -> Shown:
 
 def _prepare(row: Row, size: int) -> Shown:
     shown = Shown(row, values=dict(row.scores))
-    maps = _read(row)
+    maps = read_maps(row, size)
     labels, mask = maps.arrays.get("labels"), maps.arrays.get("mask")
     if mask is None and labels is not None:
         mask = labels > 0
@@ -140,55 +95,10 @@ def _prepare(row: Row, size: int) -> Shown:
     if maps.arrays:
         _draw(shown, maps, mask, size)
         picture = maps.arrays.get("picture")
-        if columns is not None and picture is not None:
+        if columns is not None and picture is not None and not maps.is_overview:
             shown.crops = crops(_bytes(picture), mask if labels is None else labels, columns)
     shown.notes += [f"{', '.join(kinds)}: {why}" for why, kinds in maps.refused.items()]
     return shown
-
-
-def _read(row: Row) -> _Maps:
-    maps = _Maps(row.shape)
-    if row.sample is not None:
-        try:
-            with _READING:
-                sample = row.sample()
-            maps.take("picture", sample.image)
-            maps.take("truth", np.asarray(sample.mask.any(axis=(0, 1))))
-        except (SegdiffError, OSError, ValueError) as error:
-            maps.refuse("data set", error)
-    if "picture" not in maps.arrays:
-        maps.read("picture", row.picture, read_image)
-    if row.status != DONE:
-        maps.refused.clear()  # what is wrong with it the record says
-        return maps
-    if row.picture is None and row.image is not None and "picture" not in maps.arrays:
-        maps.refuse("picture", f"{row.image} was not found from here; --images DIR says where it lies now")
-    for kind in row.missing:
-        maps.refuse(kind, GONE)
-    if "picture" not in maps.arrays:
-        maps.read("overlay", row.outputs.get("overlay"), read_image)
-    maps.read("mask", row.outputs.get("mask"), lambda path: foreground(read_mask(path)) > 0)
-    maps.read("truth", row.truth, lambda path: foreground(read_mask(path)) > 0)
-    maps.read("labels", row.outputs.get("labels"), _read_labels)
-    for kind in ("probability", "uncertainty"):
-        maps.read(kind, row.outputs.get(kind), _read_map)
-    return maps
-
-
-def _read_labels(path: Path) -> NDArray[np.integer]:
-    array = read_mask(path)
-    if array.ndim != 2 or array.dtype.kind not in "iu":
-        raise DataError(f"{path} is not a label map: it holds {array.dtype} {array.shape}")
-    return array.astype(np.int64) if array.dtype.itemsize > 4 else array
-
-
-def _read_map(path: Path) -> NDArray[np.float32]:
-    array = read_image(path)
-    if array.ndim != 2:
-        raise DataError(f"{path} is not a map of numbers (H, W): it holds {array.shape}")
-    if array.dtype.kind != "f":  # whole numbers of 8 or 16 bits stand for 0 to 1
-        return (array / np.iinfo(array.dtype).max).astype(np.float32)
-    return array.astype(np.float32)
 
 
 def _measure_objects(shown: Shown, columns: Columns) -> None:
@@ -217,7 +127,7 @@ def _measure_mask(shown: Shown, mask: NDArray[np.bool_], maps: dict[str, NDArray
             shown.values[kind] = float(maps[kind][mask].mean())
 
 
-def _draw(shown: Shown, maps: _Maps, mask: NDArray[np.bool_] | None, longest: int) -> None:
+def _draw(shown: Shown, maps: Maps, mask: NDArray[np.bool_] | None, longest: int) -> None:
     """Layers and thumbnail."""
     arrays, shape = maps.arrays, maps.shape
     assert shape is not None
