@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segdiff.data.resampling import Axis, resample
 from segdiff.data.sources.pixel_size import UNKNOWN, PixelSize
 from segdiff.data.windows import Window, tiles
-from segdiff.errors import ShapeError
+from segdiff.errors import DataError, ShapeError
 
 THUMBNAIL = 1024  # pixels of the longer side
 _MOST_AT_ONCE = 2048**2  # pixels of a level read in one go for a thumbnail
@@ -190,6 +190,22 @@ class OneLevel(ImageSource):
 
     def _read(self, window: Window, level: int) -> NDArray[Any]:
         return self.source.read(window, self.number)
+
+
+class OneChannel(ImageSource):
+    """A channel of an image, counted from 0, as a grey image."""
+
+    def __init__(self, source: ImageSource, channel: int) -> None:
+        channels = source.shape[2] if source.ndim == 3 else 1
+        if channel >= channels:
+            raise DataError(f"{source.name} has {channels} channels: there is no channel {channel + 1}")
+        self.source, self.channel = source, channel
+        self.shape, self.dtype, self.levels = source.shape[:2], source.dtype, source.levels
+        self.name, self.is_slide, self.tile, self.mpp = source.name, source.is_slide, source.tile, source.mpp
+
+    def _read(self, window: Window, level: int) -> NDArray[Any]:
+        part = self.source.read(window, level)
+        return part if part.ndim == 2 else part[..., self.channel]
 
 
 class Resized(ImageSource):
