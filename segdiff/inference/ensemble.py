@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.blend import STRIP
+from segdiff.inference.layers import Allocate
 from segdiff.inference.looks import NO_OBJECT
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.prediction import Prediction
-from segdiff.inference.predictor import Allocate
-from segdiff.inference.protocol import Predictor
+from segdiff.inference.protocol import Predictor, SingleModel
 from segdiff.inference.run import Progress
 from segdiff.inference.temperature import check_temperature, temper, temper_threshold
 from segdiff.settings import changed, plain
@@ -144,13 +144,7 @@ class Ensemble:
         or the ensemble's own, is of the members' mean.
         """
         options = changed(options or PredictOptions(), changes)
-        pooled = self.temperature if options.temperature is None else options.temperature
-        threshold = options.threshold
-        asked = replace(options, keep_raw=True)
-        if pooled is not None:
-            threshold = self.threshold_at(options.temperature) if threshold is None else threshold
-            asked = replace(asked, threshold=temper_threshold(threshold, 1 / pooled), temperature=1.0)
-        mean = _Mean(len(self.members))
+        asked, mean = self._asked(options), _Mean(len(self.members))
         for number, member in enumerate(self.members):
 
             def report(done: int, total: int, number: int = number) -> None:
@@ -158,8 +152,40 @@ class Ensemble:
                     progress(number * total + done, len(self.members) * total)
 
             mean.add(member.predict(array, asked, progress=report, allocate=allocate))
-        threshold = self.inference.threshold if threshold is None else threshold
-        found = mean.finish(pooled, threshold)
+        return self._finished(mean, options)
+
+    def models(self, options: PredictOptions) -> Sequence[tuple[SingleModel, PredictOptions]]:
+        """Return the single models in it, and what each is told for `joined`."""
+        asked = self._asked(options)
+        return [one for member in self.members for one in member.models(asked)]
+
+    def joined(self, predictions: Sequence[Prediction], options: PredictOptions) -> Prediction:
+        """Return what it says where the single models, in the order of `models`, say `predictions`, of any part."""
+        asked, mean, first = self._asked(options), _Mean(len(self.members)), 0
+        for member in self.members:
+            count = len(member.models(asked))
+            mean.add(member.joined(predictions[first : first + count], asked))
+            first += count
+        return self._finished(mean, options)
+
+    def _pooled(self, options: PredictOptions) -> tuple[float | None, float | None]:
+        """The temperature of the members' mean and the threshold at it; None: each member's own, the mean of theirs."""
+        pooled = self.temperature if options.temperature is None else options.temperature
+        if pooled is not None and options.threshold is None:
+            return pooled, self.threshold_at(options.temperature)
+        return pooled, options.threshold
+
+    def _asked(self, options: PredictOptions) -> PredictOptions:
+        """What each member is told."""
+        pooled, threshold = self._pooled(options)
+        asked = replace(options, keep_raw=True)
+        if pooled is None or threshold is None:
+            return asked
+        return replace(asked, threshold=temper_threshold(threshold, 1 / pooled), temperature=1.0)
+
+    def _finished(self, mean: _Mean, options: PredictOptions) -> Prediction:
+        pooled, threshold = self._pooled(options)
+        found = mean.finish(pooled, self.inference.threshold if threshold is None else threshold)
         return replace(
             found,
             model=self.identity,

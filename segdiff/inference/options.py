@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any, Literal
@@ -180,3 +180,32 @@ def check_grid(grid: Sequence[int]) -> tuple[int, int]:
     if len(grid) != 2 or min(grid) < 1:
         raise ConfigError(f"grid={list(grid)}: height and width in pixels are needed")
     return grid[0], grid[1]
+
+
+def scale_factor(options: PredictOptions, scale: Mapping[str, float | None], grid: tuple[int, int] | None) -> float:
+    """Return the factor from an image's grid to the model's: 1 where nothing is known.
+
+    Args:
+        options: mpp, scale or diameter of the image.
+        scale: "mpp" and "object_diameter_px" of the model, each a number or None.
+        grid: that the model resizes every picture to; None: it follows the scale.
+    Raises:
+        ConfigError: as `segdiff.inference.predictor.ModelPredictor.scale_factor`.
+    """
+    mpp, diameter = options.mpp, options.diameter
+    if grid is not None and any(value is not None for value in (mpp, options.scale, diameter)):
+        seen = " x ".join(map(str, grid))
+        raise ConfigError(f"this model sees every picture at {seen}: mpp, scale and diameter do not apply")
+    typical, own = scale.get("object_diameter_px"), scale.get("mpp")
+    if diameter is not None:
+        if typical is None:
+            raise ConfigError(f"diameter={diameter}: this model does not know its own; give scale (--scale) instead")
+        return typical / diameter
+    if mpp is not None:
+        if own is None:
+            others = "scale (--scale)"
+            if typical is not None:
+                others = "how wide a typical object is in pixels (--diameter), or scale (--scale),"
+            raise ConfigError(f"mpp={mpp}: this model does not know its own; give {others} instead")
+        return mpp / own
+    return 1.0 if options.scale is None else options.scale
