@@ -93,7 +93,8 @@ def write_pyramid(path: str | Path, pyramid: Pyramid, tiles: Iterable[NDArray[An
                     options |= {"resolution": tag, "resolutionunit": "CENTIMETER"}
                 if number == 0:
                     content = levels.passing(tiles)
-                    writer.write(content, shape=size, subifds=len(sizes) - 1, metadata=_metadata(pyramid, Path(path).name), **options)
+                    metadata = _metadata(pyramid, Path(path).name)
+                    writer.write(content, shape=size, subifds=len(sizes) - 1, metadata=metadata, **options)
                 else:
                     writer.write(levels.waiting(number), shape=size, subfiletype=1, metadata=None, **options)
 
