@@ -17,7 +17,7 @@ from segdiff.inference import looks
 from segdiff.inference.blend import STRIP, Blend, weights_named
 from segdiff.inference.chains import ChainStatistics
 from segdiff.inference.objects import typical_diameter
-from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions, check_grid
+from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions, check_grid, conformal_at
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import Picture, Progress, WindowRunner
@@ -195,6 +195,7 @@ class ModelPredictor:
             chain_threshold=temper_threshold(threshold, 1 / temperature),
             remarks=remarks,
             class_name=self.inference.class_name,
+            conformal=conformal_at(self.inference, threshold, temperature),
         )
 
     def scale_factor(self, options: PredictOptions) -> float:

@@ -13,9 +13,9 @@ from typing import Any
 from segdiff import __version__
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError, DataError
-from segdiff.inference.options import CLASS_NAME_BEFORE, PredictOptions
+from segdiff.inference.options import CLASS_NAME_BEFORE, ConformalSettings, PredictOptions
 from segdiff.inference.protocol import Predictor
-from segdiff.settings import differences
+from segdiff.settings import differences, plain
 from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, measures_objects
 
 FORMAT_VERSION = 2  # 1 had the options of a run side by side with the rest, and no choice of outputs
@@ -165,6 +165,7 @@ def _runs(path: Path) -> list[dict[str, Any]]:
                 one["inference"].setdefault("temperature", 1.0)
                 one["inference"].setdefault("channels", ["mask"])
                 one["inference"].setdefault("class_name", CLASS_NAME_BEFORE)
+                one["inference"].setdefault("conformal", plain(ConformalSettings()))
         if "options" not in run:
             run["options"] = {
                 "prediction": {name: run.get(name) for name in PredictOptions().deciding()},
