@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from segdiff.cli.options import (
@@ -15,7 +16,7 @@ from segdiff.cli.options import (
     predict_options_from,
     predictor_from,
 )
-from segdiff.cli.scores import add_score_options, of_part, scoring_from, table, write_scores
+from segdiff.cli.scores import add_check_option, add_score_options, of_part, scoring_from, table, write_scores
 
 PROG = "segdiff evaluate"
 ALSO = ("ece_raw", "ece", "diversity")
@@ -30,6 +31,7 @@ def build_parser() -> Parser:
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N images")
     add_part_option(parser)
     add_score_options(parser, "those of the protocol, ece before and after the temperature, diversity of the chains")
+    add_check_option(parser)
     parser.add_argument("--reliability", metavar="FILE", help="draw the reliability diagram there, such as ece.png")
     add_model_options(parser)
     return parser
@@ -42,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.cli.progress import ImageProgress
     from segdiff.data.datasets import build_dataset
     from segdiff.data.protocols import default_protocol, get_protocol
+    from segdiff.workflows.check.quick import check_truths
     from segdiff.workflows.evaluate import EvaluateOptions, evaluate
     from segdiff.workflows.reliability import ReliabilityDiagram
 
@@ -54,6 +57,8 @@ def main(argv: Sequence[str]) -> int:
     drawn = of_part(args.reliability, None if part.count == 1 else str(part))
     diagram = None if drawn is None else ReliabilityDiagram(drawn)
     predictor = predictor_from(args)
+    if args.check:
+        check_truths(dataset, options.chosen(dataset), lambda line: print(f"{PROG}: {line}", file=sys.stderr))
     with ImageProgress() as progress:
         scores = evaluate(
             predictor,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from segdiff.errors import ConfigError
 
 if TYPE_CHECKING:
+    from segdiff.data.stored import ReadOptions
     from segdiff.inference.options import PredictOptions
     from segdiff.inference.protocol import Predictor
     from segdiff.workflows.parts import Part
@@ -113,6 +114,34 @@ def add_model_options(parser: argparse.ArgumentParser, default: bool = False) ->
         metavar="N",
         help="windows x chains at a time (default: auto)",
     )
+
+
+def depth(text: str) -> int | str:
+    """ "max", "middle" or a whole number of 1 or more."""
+    if text in ("max", "middle"):
+        return text
+    try:
+        return positive_int(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text} is not max, middle or a whole number of 1 or more") from None
+
+
+def add_read_options(parser: argparse.ArgumentParser) -> None:
+    """What of a file is read: `read_options_from` reads them."""
+    group = parser.add_argument_group("reading (of files that hold several pictures, or values without a known white)")
+    group.add_argument("--page", type=positive_int, metavar="N", help="picture of the file, counted from 1")
+    group.add_argument("--channel", type=positive_int, metavar="N", help="read this channel alone, counted from 1")
+    group.add_argument("--z", type=depth, metavar="max|middle|N", help="plane of a stack, or its largest values")
+    group.add_argument(
+        "--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="values that are black and white, such as 0 4095"
+    )
+
+
+def read_options_from(args: argparse.Namespace) -> ReadOptions:
+    """What the options of `add_read_options` ask for. ConfigError of a range that is none."""
+    from segdiff.data.stored import ReadOptions
+
+    return ReadOptions(args.page, args.channel, args.z, None if args.range is None else tuple(args.range))
 
 
 def add_part_option(parser: argparse.ArgumentParser) -> None:

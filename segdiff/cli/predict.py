@@ -12,10 +12,12 @@ from segdiff.cli.options import (
     Parser,
     add_model_options,
     add_part_option,
+    add_read_options,
     part_from,
     positive_float,
     predict_options_from,
     predictor_from,
+    read_options_from,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ EPILOG = """each image gives, in the output folder,
   NAME_overlay.png       the mask's outline over the picture
 with --instances, or by their names in --outputs, of every object,
   NAME_labels.tif        its number, 0 is background
-  NAME_objects.csv       place, area, mean probability and uncertainty, confidence (share of the chains that have it)
+  NAME_objects.csv       place, size, shape, colour, mean probability and uncertainty, confidence
   NAME_outlines.geojson  its outline, for QuPath
 and prediction.json says how they were made. --outputs takes the names without NAME_ and suffix."""
 
@@ -76,6 +78,7 @@ def build_parser() -> Parser:
         metavar="A,B,...",
         help="write only these, such as mask,labels (default: mask,probability,uncertainty,overlay)",
     )
+    add_read_options(parser)
     add_model_options(parser, default=True)
     return parser
 
@@ -130,6 +133,7 @@ def options_from(args: argparse.Namespace) -> PredictFilesOptions:
     given = argparse.Namespace(**{**vars(args), "mpp": None}) if for_objects else args
     return PredictFilesOptions(
         predict_options_from(given),
+        read_options_from(args),
         outputs,
         objects_mpp=args.mpp if for_objects else None,
         overwrite=args.overwrite,

@@ -23,6 +23,16 @@ def add_score_options(parser: argparse.ArgumentParser, default: str) -> None:
     add_score_files(group)
 
 
+def add_check_option(parser: argparse._ActionsContainer) -> None:
+    """Score truths that look wrong all the same."""
+    parser.add_argument(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="score all the same where every truth looks empty, full or inverted",
+    )
+
+
 def add_score_files(parser: argparse._ActionsContainer) -> None:
     """Where scores are written."""
     parser.add_argument("--json", metavar="FILE", help="write the scores there, with all that made them")
@@ -42,14 +52,13 @@ def scoring_from(args: argparse.Namespace, default: Sequence[str], masks_only: b
 
 def write_scores(args: argparse.Namespace, scores: Mapping[str, Any], **more: Any) -> None:
     """Into the files that the options name; `more` is for the JSON file only. Says where they are."""
-    from segdiff.data.writers import write_json
-    from segdiff.workflows.scoring import write_csv
+    from segdiff.data.writers import write_csv, write_json
 
     json_file, csv_file = (of_part(path, scores.get("part")) for path in (args.json, args.csv))
     if json_file:
         write_json(json_file, {**scores, **more})
     if csv_file:
-        write_csv(csv_file, scores)
+        write_csv(csv_file, list(scores["per_image"][0]), scores["per_image"])
     if json_file or csv_file:
         print("scores: " + ", ".join(str(path) for path in (json_file, csv_file) if path))
 

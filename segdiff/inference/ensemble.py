@@ -13,7 +13,7 @@ from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.blend import STRIP
 from segdiff.inference.looks import NO_OBJECT
-from segdiff.inference.options import ConformalSettings, PredictOptions, check_threshold, conformal_at
+from segdiff.inference.options import ConformalSettings, PredictOptions, conformal_at
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.predictor import Allocate
 from segdiff.inference.protocol import Predictor
@@ -152,7 +152,7 @@ class Ensemble:
         threshold = options.threshold
         asked = replace(options, keep_raw=True)
         if pooled is not None:
-            threshold = self.threshold_at(options.temperature) if threshold is None else check_threshold(threshold)
+            threshold = self.threshold_at(options.temperature) if threshold is None else threshold
             asked = replace(asked, threshold=temper_threshold(threshold, 1 / pooled), temperature=1.0)
         mean = _Mean(len(self.members))
         for number, member in enumerate(self.members):

@@ -14,6 +14,7 @@ from segdiff.inference.objects import FoundObject, describe_objects, separate, s
 from segdiff.inference.options import ConformalSettings
 from segdiff.inference.overlay import draw_overlay
 from segdiff.inference.temperature import check_temperature, temper, temper_threshold
+from segdiff.inference.threads import in_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class Prediction:
             return None
         cores = self.core_chains if self.core_chains is not None else [None] * len(self.chains)
         masks = (chain > self.chain_threshold for chain in self.chains)
-        return shares_of_chains(instances, map(separate, masks, cores))
+        return shares_of_chains(instances, in_threads(separate, masks, cores))
 
     def objects(self) -> tuple[NDArray[np.int32], list[FoundObject]]:
         """`instances`, and what there is to say of each."""

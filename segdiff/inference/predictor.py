@@ -17,7 +17,7 @@ from segdiff.inference import looks
 from segdiff.inference.blend import STRIP, Blend, weights_named
 from segdiff.inference.chains import ChainStatistics
 from segdiff.inference.objects import typical_diameter
-from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions, check_grid, conformal_at
+from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions, conformal_at
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import Picture, Progress, WindowRunner
@@ -171,6 +171,7 @@ class ModelPredictor:
         source = Source(array, self.image_channels)
         picture, plan = self._planned(source, options)
         probability, spread, chains = self._blended(picture, plan, options, progress, allocate)
+        source.blank(probability, spread, chains)
         core = core_chains = None
         if "core" in self.inference.channels:
             core, probability = probability[1], probability[0]
@@ -244,7 +245,7 @@ class ModelPredictor:
             padded = (min(window, whole[0]), min(window, whole[1]))
         picture = Picture(
             source=view,
-            normalise=self.normalisation.fit(view.array, view.convert),
+            normalise=self.normalisation.fit(view.statistics, view.convert),
             noise=NoiseField(options.seed, image_key(source.array)),
             grids=grids,
             padded=padded,
@@ -284,15 +285,16 @@ class ModelPredictor:
         return probability, spread, chains
 
     def _remarks(self, source: Source, mask: Any, core: Any, factor: float) -> tuple[str, ...]:
-        """What is unlike the training's pictures; nothing where those are not known."""
+        """What holds no data, and what is unlike the training's pictures, where those are known."""
+        left_out = () if source.no_data is None else (source.no_data.note,)
         if not self.looks:
-            return ()
-        found = looks.remarks_on_picture(looks.measure(source.array, source.convert), self.looks)
+            return left_out
+        found = looks.remarks_on_picture(looks.measure(source.statistics, source.convert), self.looks)
         known = self.looks if self.inference.grid is None else {}  # a fixed grid has no scale that could be chosen
-        return (*found, *looks.remarks_on_objects(typical_diameter(mask, core), known, factor))
+        return (*left_out, *found, *looks.remarks_on_objects(typical_diameter(mask, core), known, factor))
 
     def _grids(self, source: Source, factor: float, grid: tuple[int, int] | None) -> Grids:
-        grid = self.inference.grid if grid is None else check_grid(grid)
+        grid = grid or self.inference.grid
         if grid is None:
             return Grids.at_scale(source.height, source.width, factor)
         # As published: without averaging, and without a look at the picture's proportions.

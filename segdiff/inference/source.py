@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.images import to_rgb, value_scale
+from segdiff.data.images import to_rgb
+from segdiff.data.nodata import DataOnly, NoData, fill_no_data, find_no_data
+from segdiff.data.value_range import value_scale
 from segdiff.errors import ShapeError, UserError
 from segdiff.inference.batching import is_out_of_memory
 from segdiff.inference.rescale import Grids
 from segdiff.inference.windows import Window
+
+STRIP = 1024  # rows
+GROUND = 64  # positions along a side for a typical value
 
 
 class Source:
@@ -23,12 +28,19 @@ class Source:
             `segdiff.data.images.to_rgb`; another number: the array must have that many channels and its
             values are taken as they are.
         factor: that brings the values to that scale; None: found from type and values of the whole array.
+        no_data: "find", or what was found in a picture that this one was made of, where it is filled already.
     Raises:
         ShapeError: not a picture, or not of these channels.
         DataError: values that the rule for RGB does not cover.
     """
 
-    def __init__(self, array: Any, channels: int = 3, factor: float | None = None) -> None:
+    def __init__(
+        self,
+        array: Any,
+        channels: int = 3,
+        factor: float | None = None,
+        no_data: NoData | Literal["find"] | None = "find",
+    ) -> None:
         if not hasattr(array, "shape"):
             raise ShapeError(
                 f"an image is an array of shape (H, W) or (H, W, C), not {type(array).__name__}: "
@@ -40,10 +52,14 @@ class Source:
         given = shape[2] if len(shape) == 3 else 1
         if channels != 3 and given != channels:
             raise ShapeError(f"this model sees {channels} channels; an array of shape {shape} has {given}")
-        self.array, self.channels = array, channels
+        self.array, self.channels, self._is_filled = array, channels, no_data != "find"
         self.height, self.width = shape[:2]
         # Of the whole array: a dark window of floats in 0..255 looks like one in 0..1.
         self._factor = factor if factor is not None else value_scale(array) if channels == 3 else 1.0
+        if no_data == "find":
+            self.no_data = find_no_data(array, self.convert) if channels == 3 else None
+        else:
+            self.no_data = no_data
 
     def convert(self, part: Any) -> NDArray[Any]:
         """A slice of the array as (h, w, channels) on the 0..255 scale."""
@@ -53,8 +69,35 @@ class Source:
         return part.reshape(*part.shape[:2], self.channels)
 
     def read(self, window: Window) -> NDArray[Any]:
-        """(height, width, channels) of a window, on the 0..255 scale."""
-        return self.convert(self.array[window.rows, window.columns])
+        """(height, width, channels) of a window, on the 0..255 scale; filled where there is no data."""
+        stored = np.asarray(self.array[window.rows, window.columns])
+        part = self.convert(stored)
+        if self.no_data is None or self._is_filled:
+            return part
+        empty = self.no_data.within(stored, window.rows, window.columns, self.convert)
+        return fill_no_data(part, empty, self._ground()) if empty.any() else part
+
+    def _ground(self) -> NDArray[Any]:
+        """(channels,): the median of the data."""
+        rows, columns = (slice(None, None, -(-length // GROUND)) for length in (self.height, self.width))
+        lattice = self.convert(self.statistics[rows, columns])
+        return np.median(lattice.reshape(-1, self.channels), axis=0)
+
+    @property
+    def statistics(self) -> DataOnly:
+        """The picture for statistics, which leave out what holds no data."""
+        return DataOnly(self.array, self.no_data)
+
+    def blank(self, *layers: Any) -> None:
+        """Set (..., H, W) layers to 0, in place, where the picture holds no data; None is passed over."""
+        if self.no_data is None:
+            return
+        for top in range(0, self.height, STRIP):
+            rows = slice(top, min(top + STRIP, self.height))
+            empty = self.no_data.within(np.asarray(self.array[rows]), rows, slice(0, self.width), self.convert)
+            for layer in layers if empty.any() else ():
+                if layer is not None:
+                    layer[..., rows, :] = np.where(empty, 0, layer[..., rows, :])
 
     def resized(self, grids: Grids) -> Source:
         """The picture on the model's grid, in memory as a whole.
@@ -63,16 +106,10 @@ class Source:
             UserError: it does not fit the memory.
         """
         try:
-            resized = grids.to_model(self.convert(self.array[:, :]))
+            resized = grids.to_model(self.read(Window(0, 0, self.height, self.width)))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             size = " x ".join(map(str, grids.model))
             raise UserError(f"resized to {size} for the model, the picture does not fit the memory") from error
-        return Source(resized, self.channels, factor=1.0)
-
-
-def pad_to(part: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Mirror (h, w, C) at the right and bottom up to (height, width, C): no black that no picture has."""
-    rows, columns = height - part.shape[0], width - part.shape[1]
-    return np.pad(part, ((0, rows), (0, columns), (0, 0)), mode="reflect") if rows or columns else part
+        return Source(resized, self.channels, 1.0, self.no_data)

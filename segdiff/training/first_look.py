@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from segdiff.data.datasets import Dataset
+from segdiff.data.nodata import DataOnly, find_no_data
 from segdiff.data.objects import median_diameter
 from segdiff.data.protocols import Protocol
-from segdiff.errors import DataError
 from segdiff.inference.looks import measure, ranges
 from segdiff.workflows.check.facts import Facts, describe_summary, facts_of, summary
-from segdiff.workflows.check.judge import judge_truths
+from segdiff.workflows.check.quick import check_facts
 
 Scale = dict[str, float | None]
 Looks = dict[str, list[float]]
@@ -33,7 +33,7 @@ def first_look(train: Dataset, protocol: Protocol, say: Callable[[str], None]) -
         height = height or sample.image.shape[0]
         seen = protocol.as_seen(sample)
         facts.append(facts_of(seen, recognise=False))
-        measured.append(measure(seen.image))
+        measured.append(measure(DataOnly(seen.image, find_no_data(seen.image))))
     _tell(train, facts, say)
     diameters = [one for f in facts if (one := median_diameter(f.areas)) is not None]
     looks = ranges(measured)
@@ -47,11 +47,7 @@ def _tell(train: Dataset, facts: Sequence[Facts], say: Callable[[str], None]) ->
     counts = [f"{name} {n}" for name, n in train.report.items() if isinstance(n, int) and name != "images"]
     if counts:
         say(f"  {', '.join(counts)}")
-    for finding in judge_truths("training", facts):
-        if finding.severity == "error":
-            said = finding.line().removeprefix("error: ")
-            raise DataError(f"{said} (segdiff check-data tells more)")
-        say(finding.line())
+    check_facts("training", facts, say)
 
 
 def _scale(facts: Sequence[Facts], mpp: float | None) -> Scale:

@@ -21,11 +21,10 @@ from segdiff.metrics.table import Scoring
 from segdiff.settings import changed, plain
 from segdiff.workflows.numbers import chain_areas, chain_counts, threshold_areas, threshold_counts
 from segdiff.workflows.parts import Part
+from segdiff.workflows.progress import Progress
 from segdiff.workflows.record import describe
 from segdiff.workflows.scoring import score, summarise
 
-# Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
-Progress = Callable[[float, int, str], None]
 Watch = Callable[[Sample, Prediction], None]
 OF_PROTOCOL = (*LENGTHS, "windows", "grid")
 OF_CHAINS = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segdiff.data.images import list_images, read_image
+from segdiff.data.stored import ReadOptions
 from segdiff.errors import ConfigError, SegdiffError, UserError
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.protocol import Predictor
@@ -21,18 +22,18 @@ from segdiff.workflows.outputs import (
     check_outputs,
     measures_objects,
     output_paths,
+    possible_files,
     save_result,
     tells_objects_apart,
 )
 from segdiff.workflows.parts import Part
+from segdiff.workflows.progress import Progress
 from segdiff.workflows.record import PredictionRecord, describe, resumable
 
 RECORD = "prediction{}.json"  # for the whole and for a part
 MOST_KEPT = 16 * 4096**2  # numbers: of larger pictures single chains are not kept, which are 4 bytes each
 TOO_LARGE = "it is too large to keep its chains in memory: its objects have no confidence"
 LEFT = "{} lies there too, and is not of this run"
-# Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
-Progress = Callable[[float, int, str], None]
 
 
 def plan_outputs(
@@ -56,7 +57,7 @@ def plan_outputs(
     _refuse_same_names(kept)
     inputs_there = {image.resolve() for image in kept}
     for image in images:
-        for path in output_paths(folder, image.stem).values():
+        for path in possible_files(folder, image.stem):
             if path.resolve() in inputs_there:
                 raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
             if path.exists() and not (overwrite or str(image) in begun):
@@ -78,6 +79,7 @@ class PredictFilesOptions:
 
     Args:
         prediction: of each image. Its `keep_chains` is decided by the outputs.
+        read: which picture and channel of a file are meant, and which values are black and white.
         outputs: which files each image gives, names of `segdiff.workflows.outputs.OUTPUTS`.
         objects_mpp: micrometres per pixel for measurements of objects; None: `prediction.mpp`.
         overwrite: replace outputs that exist; inputs are never replaced.
@@ -89,6 +91,7 @@ class PredictFilesOptions:
     """
 
     prediction: PredictOptions = PredictOptions()
+    read: ReadOptions = ReadOptions()
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     objects_mpp: float | None = None
     overwrite: bool = False
@@ -187,14 +190,15 @@ def _predict_file(
 ) -> dict[str, Any]:
     """Predict one file and write its outputs; gives what the record says of it."""
     began = time.perf_counter()
-    array = read_image(image)
+    notes: list[str] = []
+    array = read_image(image, options.read, notes)
     kept = array.shape[0] * array.shape[1] * predictor.kept_maps(options.prediction)
     told = replace(options.prediction, keep_chains=options.measures and kept <= MOST_KEPT)
     prediction = predictor.predict(array, told, progress=lambda done, total: report(done / total))
-    result = Result(prediction, array, options.objects_mpp)
+    result = Result(prediction, array, options.objects_mpp, image.name)
     written = save_result(result, folder, image.stem, options.outputs, options.overwrite)
     numbers = intervals_of(prediction, result.labels if tells_objects_apart(options.outputs) else None)
-    remarks = list(prediction.remarks)
+    remarks = [*notes, *prediction.remarks]
     if options.measures and not told.keep_chains:
         remarks.append(TOO_LARGE)
     left = [path.name for name, path in output_paths(folder, image.stem).items() if name not in written]

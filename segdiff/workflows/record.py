@@ -10,12 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from segdiff import __version__
+from segdiff.data.stored import ReadOptions
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError, DataError
 from segdiff.inference.options import CLASS_NAME_BEFORE, ConformalSettings, PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import differences, plain
+from segdiff.version import __version__
 from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, measures_objects
 
 FORMAT_VERSION = 2  # 1 had the options of a run side by side with the rest, and no choice of outputs
@@ -23,7 +24,17 @@ FORMAT_VERSION = 2  # 1 had the options of a run side by side with the rest, and
 DECIDING = ("model", "members", "sampling", "inference", "precision")
 SOON = 0.05  # seconds: a file that takes no longer is written after each image
 SELDOM = 10  # times as long as it takes, a larger one is not written again
-PACKAGES = ("torch", "numpy", "pillow", "scikit-image", "tifffile", "albumentations", "hydra-core", "monai")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "pillow",
+    "scikit-image",
+    "tifffile",
+    "imagecodecs",
+    "albumentations",
+    "hydra-core",
+    "monai",
+)
 
 
 def versions() -> dict[str, str]:
@@ -142,6 +153,7 @@ def _changed(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     lines = [line for key in DECIDING for line in differences(run.get(key), wanted.get(key), key)]
     for name in PredictOptions().deciding():
         lines += differences(there["prediction"].get(name), here["prediction"].get(name), name)
+    lines += differences(there.get("read", plain(ReadOptions())), here["read"], "read")
     # Where objects were not measured yet, any micrometres may be taken for them.
     if measures_objects(there["outputs"]) and measures_objects(here["outputs"]):
         lines += differences(there["objects_mpp"], here["objects_mpp"], "objects_mpp")

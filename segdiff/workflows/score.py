@@ -11,9 +11,11 @@ import numpy as np
 
 from segdiff.data.datasets.pairs import by_stem, stem_of
 from segdiff.data.images import images_in
-from segdiff.data.masks import foreground, instances, read_mask
+from segdiff.data.masks import foreground, instances, read_mask, single_object
 from segdiff.errors import ConfigError, DataError, MissingError, ShapeError
 from segdiff.metrics.table import Scoring
+from segdiff.workflows.check.facts import Facts, facts_of_mask
+from segdiff.workflows.check.judge import judge_extents, judge_notes
 from segdiff.workflows.record import versions
 from segdiff.workflows.scoring import score, summarise
 
@@ -66,7 +68,12 @@ def find_pairs(pred: str | Path, truth: str | Path, pred_suffix: str = "", truth
 
 
 def score_files(
-    pairs: Pairs, scoring: Scoring | None = None, *, mpp: float | None = None, partial: bool = False
+    pairs: Pairs,
+    scoring: Scoring | None = None,
+    *,
+    mpp: float | None = None,
+    partial: bool = False,
+    check: bool = True,
 ) -> dict[str, Any]:
     """Score pairs of mask files; foreground is what is above 0, so that instances count as one foreground.
 
@@ -75,12 +82,15 @@ def score_files(
         scoring: which metrics; None: Dice and IoU.
         mpp: micrometres per pixel, for lengths in micrometres.
         partial: score what is there although truths have no prediction; the result names them.
+        check: refuse truths that `segdiff check-data` calls an error: all of them empty, full or inverted.
     Returns:
         As `evaluate`, without what belongs to a model: "protocol" is "native", since masks are scored as they lie;
-        "without_prediction" and "without_truth" are names that were left out.
+        "without_prediction" and "without_truth" are names that were left out, "warnings" lines on what stands out of
+        the masks, and on how they were read.
     Raises:
         DataError: truths without prediction (unless `partial`), no pair at all, or pairs that cannot be read or differ
-            in size: all of them are tried, the message tells how many failed and how the first did.
+            in size: all of them are tried, the message tells how many failed and how the first did. Truths as `check`
+            says.
         ConfigError: as `Scoring.check`.
     """
     scoring = scoring or Scoring()
@@ -93,9 +103,10 @@ def score_files(
     if not pairs.found:
         raise DataError("no truth and no prediction have the same name")
     rows, failures = [], []
+    predicted, true = _Looked("predictions"), _Looked("truths")
     for name, prediction, truth in pairs.found:
         try:
-            ours, theirs = read_mask(prediction), read_mask(truth)
+            ours, theirs = predicted.read(name, prediction), true.read(name, truth)
             mask, target = foreground(ours) > 0, foreground(theirs)
             if mask.shape != target.shape:
                 sizes = f"{mask.shape[0]} x {mask.shape[1]}, its truth {target.shape[0]} x {target.shape[1]}"
@@ -107,6 +118,7 @@ def score_files(
     if failures:
         more = f" (and {len(failures) - 1} more of {len(pairs.found)} pairs)" if len(failures) > 1 else ""
         raise DataError(f"{failures[0]}{more}: nothing was scored")
+    warnings = [*true.warnings(refuse=check), *predicted.warnings(refuse=False)]
     summary = summarise(rows, scoring)
     images = summary.pop("per_image")
     return {
@@ -115,25 +127,61 @@ def score_files(
         "mpp": mpp,
         "without_prediction": lost,
         "without_truth": pairs.without_truth,
+        "warnings": warnings,
         "versions": versions(),
         "per_image": images,
     }
+
+
+class _Looked:
+    """The masks of one side, as they are read, and what stands out of them."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.facts: list[Facts] = []
+
+    def read(self, name: str, path: Path) -> np.ndarray:
+        notes: list[str] = []
+        mask = read_mask(path, notes)
+        self.facts.append(facts_of_mask(name, mask, notes))
+        return mask
+
+    def warnings(self, refuse: bool) -> list[str]:
+        """Lines for people. DataError, with `refuse`, for what check-data calls an error."""
+        lines = []
+        for finding in (*judge_extents(self.what, self.facts), *judge_notes(self.what, self.facts)):
+            line = finding.line()
+            if finding.severity == "error":
+                line = line.removeprefix("error: ")
+                if refuse:
+                    raise DataError(f"{line} (--no-check scores all the same)")
+                line = f"warning: {line}"
+            lines.append(line)
+        return lines
 
 
 def _objects(pred: np.ndarray, target: np.ndarray, truth: Path) -> dict[str, np.ndarray]:
     """Objects of two masks: what their files number; of a binary prediction the connected parts."""
     from skimage.measure import label
 
-    true = instances(target, sure=True)
+    true = _numbered(target)
     if true is None:
-        true = label(foreground(target), connectivity=2)
-        if true.max() > 1:
-            raise DataError(f"{truth} does not number its objects, which aji, pq and dq need: a binary mask has none")
-    numbered = instances(pred, sure=True)
+        parts = int(label(foreground(target), connectivity=2).max())
+        raise DataError(
+            f"{truth} does not number its objects, which aji, pq and dq need: it has one value in {parts} parts, of "
+            "which none is nearly all"
+        )
+    found = _numbered(pred)
     return {
-        "instances": label(foreground(pred), connectivity=2) if numbered is None else numbered,
+        "instances": label(foreground(pred), connectivity=2) if found is None else found,
         "true_instances": true,
     }
+
+
+def _numbered(mask: np.ndarray) -> np.ndarray | None:
+    """Objects by number; of a single value, one object, with stray pixels; else None."""
+    numbers = instances(mask, sure=True)
+    return single_object(mask) if numbers is None else numbers
 
 
 def _names(folder: Path, suffix: str) -> dict[str, Path]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.writers import atomic
 from segdiff.errors import ShapeError
 from segdiff.metrics.intervals import bootstrap_interval, bootstrap_ratio_interval
 from segdiff.metrics.table import METRICS, Scoring
@@ -124,14 +120,3 @@ def mean_of(scores: Mapping[str, Any], metric: str) -> float:
     """The mean of a metric over images; nan where no image has a value."""
     mean = scores["metrics"][metric]["mean"]
     return float("nan") if mean is None else mean
-
-
-def write_csv(path: str | Path, scores: Mapping[str, Any]) -> None:
-    """One row an image under a header, nothing else; an empty cell where a metric has no value."""
-    rows = scores["per_image"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic(path) as file:
-        file.write(text.getvalue().encode())

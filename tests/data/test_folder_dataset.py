@@ -217,7 +217,7 @@ def test_any_mask_gives_its_foreground(tmp_path, stored, expected):
 def test_palette_masks_are_their_indices(tmp_path):
     write_pair(tmp_path / "train", "a")
     picture = Image.fromarray(BINARY * 2)
-    picture.putpalette([255, 255, 255, 9, 9, 9, 0, 0, 0])  # the background is white, the object black
+    picture.putpalette([0, 0, 0, 9, 9, 9, 0, 0, 40])  # the object is of the third colour, whatever that is
     picture.save(tmp_path / "train" / "masks" / "a.png")
     np.testing.assert_array_equal(read_single(tmp_path).mask[0, 0], BINARY)
 

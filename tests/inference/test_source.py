@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from fakes import make_predictor, noisy, picture
 
+from segdiff.data.resize import pad_to
 from segdiff.errors import DataError, ShapeError
-from segdiff.inference.source import Source, pad_to
+from segdiff.inference.source import Source
 from segdiff.inference.windows import Window
 
 
@@ -24,11 +25,11 @@ class Slide:
 
 
 def test_a_slide_is_read_in_windows():
-    array = picture(200, 170)
+    array = picture(300, 280)
     slide = Slide(array)
     predictor = make_predictor(noisy, chains=3, window=64)
     got = predictor.predict(slide, seed=5)
-    assert slide.largest == 64 * 64
+    assert slide.largest == 150 * 140  # every other row and column, to look for what holds no data
     assert np.array_equal(got.probability, predictor.predict(array, seed=5).probability)
 
 
@@ -52,7 +53,6 @@ def test_results_may_go_to_disk(tmp_path):
     [
         (np.full((5, 6), 51, np.uint8), 51),
         (np.full((5, 6, 1), 51, np.uint8), 51),
-        (np.full((5, 6, 2), 51, np.uint8), 51),
         (np.full((5, 6, 4), 51, np.uint8), 51),
         (np.full((5, 6), 51 * 257, np.uint16), 51),
         (np.full((5, 6, 3), 0.2), 51),

@@ -124,9 +124,38 @@ def test_a_picture_in_two_splits(root):
 def test_a_mask_under_two_names_and_a_mask_that_is_the_picture(root):
     shutil.copy(root / "train" / "masks" / "p0.png", root / "train" / "masks" / "p1.png")
     shutil.copy(root / "train" / "images" / "p3.png", root / "train" / "masks" / "p3.png")
-    warnings = said(check_data("folder", root), "warning")
-    assert any("different pictures have the same mask: train/p0 = train/p1" in line for line in warnings)
-    assert any("1 masks are the very pictures" in line for line in warnings)
+    report = check_data("folder", root)
+    assert any("have the same mask: train/p0 = train/p1" in line for line in said(report, "warning"))
+    assert any("p3: its mask is the very picture" in line for line in said(report, "error"))
+
+
+def test_every_mask_inverted_breaks_training(root, tmp_path, capsys):
+    for number in range(6):
+        change_mask(root, number, lambda mask: 255 - mask)
+    assert "6 of 6 masks look inverted" in said(check_data("folder", root), "error")[0]
+    data = ["--dataset", "folder", "--root", str(root)]
+    assert main(["check-data", *data]) == 2
+    assert main(["train", "dataset=folder", f"dataset.root={root}", "model=segdiff_tiny", f"run.dir={tmp_path}/r"]) == 2
+    assert "6 of 6 masks look inverted" in capsys.readouterr().err
+    folders = [str(root / "train" / "masks"), str(tmp_path / "pred")]
+    shutil.copytree(*folders)
+    pair = ["--pred", folders[1], "--truth", folders[0]]
+    assert main(["score", *pair]) == 2
+    assert "truths: 6 of 6 masks look inverted" in capsys.readouterr().err
+    assert main(["score", *pair, "--no-check"]) == 0
+    assert "warning: truths: 6 of 6 masks look inverted" in capsys.readouterr().err
+
+
+def test_large_objects_are_not_inverted(root):
+    def most(mask):  # background that reaches the border, or holes in numbered objects
+        mask[:] = 255
+        mask[:9, :40] = 0
+        return mask
+
+    for number in range(6):
+        change_mask(root, number, most)
+    report = check_data("folder", root)
+    assert not report.breaks_training and not any("inverted" in line for line in said(report, "warning"))
 
 
 def test_different_kinds_of_images_are_noted(root):

@@ -24,12 +24,14 @@ class Sample:
         mask: uint8 (R, M, H, W) of 0 and 1: R raters, M mask channels.
         instances: int32 (H, W), 0 the background, each other number one object; None where objects are not
             told apart.
+        notes: sentences on how its files were read, where that is not a matter of course.
     """
 
     name: str
     image: np.ndarray
     mask: np.ndarray
     instances: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segdiff.data.annotations import is_annotation
+from segdiff.data.annotations.aperio import is_aperio
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.images import read_image
-from segdiff.data.masks import read_mask
+from segdiff.data.images import read_image, read_stored
+from segdiff.data.masks import foreground, instances, read_mask
 from segdiff.data.objects import median_diameter, object_areas
+from segdiff.errors import UserError
 from segdiff.workflows.check.duplicates import Signature, signature
 
 
@@ -45,27 +48,32 @@ class Facts:
         size: (height, width).
         foreground: share of object, of all raters together.
         border: share of object among the outermost pixels.
+        enclosed: share of the background that is not connected with the border.
         areas: pixels of each object.
         told_apart: whether the truth numbers its objects.
         signature: to find duplicates; None where they are not looked for.
         mask_hash: of the truth; None where it is empty or full.
         stored: of the files.
+        notes: on how they were read.
     """
 
     name: str
     size: tuple[int, int]
     foreground: float
     border: float
+    enclosed: float
     areas: NDArray[np.int64]
     told_apart: bool
     signature: Signature | None
     mask_hash: str | None
     stored: StoredFacts = field(default_factory=StoredFacts)
+    notes: tuple[str, ...] = ()
 
     @property
     def looks_inverted(self) -> bool:
-        """Most of the picture is object, and nearly all of its border: background and object may be exchanged."""
-        return 0.5 < self.foreground < 1 and self.border > 0.75
+        """Background and object may be exchanged: most of the picture is object, nearly all of its border too, what is
+        background lies in islands, as objects do, and nothing numbers the objects."""
+        return 0.5 < self.foreground < 1 and self.border > 0.75 and self.enclosed > 0.5 and not self.told_apart
 
 
 MANY = 16
@@ -74,19 +82,53 @@ MANY = 16
 def facts_of(sample: Sample, stored: StoredFacts | None = None, recognise: bool = True) -> Facts:
     """Of a sample in memory. `recognise`: also what finds duplicates."""
     truth = np.asarray(sample.mask.any(axis=(0, 1)))
-    border = np.concatenate([truth[0], truth[-1], truth[:, 0], truth[:, -1]])
-    share = float(truth.mean())
-    return Facts(
-        name=sample.name,
-        size=(sample.image.shape[0], sample.image.shape[1]),
-        foreground=share,
-        border=float(border.mean()),
-        areas=object_areas(sample),
-        told_apart=sample.instances is not None,
+    found = facts_of_truth(sample.name, truth, object_areas(sample), sample.instances is not None)
+    tells = recognise and 0 < found.foreground < 1
+    return replace(
+        found,
         signature=signature(sample.image) if recognise else None,
-        mask_hash=hashlib.sha256(np.packbits(truth).tobytes()).hexdigest() if recognise and 0 < share < 1 else None,
+        mask_hash=hashlib.sha256(np.packbits(truth).tobytes()).hexdigest() if tells else None,
         stored=stored or StoredFacts(),
+        notes=sample.notes,
     )
+
+
+def facts_of_truth(name: str, truth: NDArray[np.bool_], areas: NDArray[np.int64], told_apart: bool) -> Facts:
+    """Of a truth alone, bool (H, W)."""
+    border = np.concatenate([truth[0], truth[-1], truth[:, 0], truth[:, -1]])
+    height, width = truth.shape
+    return Facts(
+        name=name,
+        size=(height, width),
+        foreground=float(truth.mean()),
+        border=float(border.mean()),
+        enclosed=_enclosed(truth),
+        areas=areas,
+        told_apart=told_apart,
+        signature=None,
+        mask_hash=None,
+    )
+
+
+def facts_of_mask(name: str, mask: NDArray[Any], notes: Sequence[str] = ()) -> Facts:
+    """Of what `segdiff.data.masks.read_mask` gave."""
+    from skimage.measure import label
+
+    numbers = instances(mask)
+    parts = label(foreground(mask), connectivity=2) if numbers is None else numbers
+    areas = np.bincount(parts.ravel())[1:]
+    found = facts_of_truth(name, foreground(mask) > 0, areas[areas > 0], numbers is not None)
+    return replace(found, notes=tuple(notes))
+
+
+def _enclosed(truth: NDArray[np.bool_]) -> float:
+    """Share of the background that is not connected with the border; 0 where there is none."""
+    from scipy import ndimage
+
+    if truth.all():
+        return 0.0
+    islands = ndimage.binary_fill_holes(truth) & ~truth
+    return float(islands.sum() / (~truth).sum())
 
 
 def stored_facts(dataset: Dataset, index: int) -> StoredFacts:
@@ -100,22 +142,30 @@ def stored_facts(dataset: Dataset, index: int) -> StoredFacts:
         return StoredFacts()
     image = read_image(image_path)
     values: tuple[float, ...] = ()
-    same = False
     if truth_path is not None and not _is_outlines(truth_path):
-        mask = read_mask(truth_path)
-        values = tuple(float(v) for v in np.unique(mask)[:MANY])
-        same = mask.shape == image.shape and np.array_equal(mask, image)
+        values = tuple(float(v) for v in np.unique(read_mask(truth_path))[:MANY])
     return StoredFacts(
         channels=1 if image.ndim == 2 else image.shape[2],
         type=str(image.dtype),
         suffix=image_path.suffix.lower(),
         mask_values=values,
-        mask_is_image=bool(same),
+        mask_is_image=mask_is_image(dataset, index),
     )
 
 
+def mask_is_image(dataset: Dataset, index: int) -> bool:
+    """Whether the mask of a sample holds the very pixels of its image; False where one cannot be read."""
+    image, truth = dataset.files(index)
+    if image is None or truth is None or _is_outlines(truth):
+        return False
+    try:
+        return np.array_equal(read_stored(image).values, read_stored(truth).values)
+    except UserError:
+        return False
+
+
 def _is_outlines(path: Path) -> bool:
-    return path.name.lower().endswith((".xml", ".xml.gz"))
+    return is_annotation(path) or is_aperio(path)
 
 
 def summary(facts: Sequence[Facts], mpp: float | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,8 +17,11 @@ SPECK_SHARE = 0.02  # of all objects that may be specks before it is said
 
 def judge_truths(split: str, facts: Sequence[Facts]) -> list[Finding]:
     """Masks that are empty, full, inverted or full of specks."""
-    if not facts:
-        return []
+    return [*judge_extents(split, facts), *_judge_specks(split, facts)] if facts else []
+
+
+def judge_extents(split: str, facts: Sequence[Facts]) -> list[Finding]:
+    """Masks that are empty, full or inverted; an error where all are."""
     findings = []
     empty = [f.name for f in facts if f.foreground == 0]
     if len(empty) == len(facts):
@@ -30,18 +34,36 @@ def judge_truths(split: str, facts: Sequence[Facts]) -> list[Finding]:
     full = [f.name for f in facts if f.foreground == 1]
     if full:
         told = f"{split}: {len(full)} of {len(facts)} masks are object everywhere"
-        findings.append(Finding("error" if len(full) == len(facts) else "warning", told, "Look at them", full))
+        advice = "Background must be 0 (some programs write 1 for it, and 2 for objects)"
+        findings.append(Finding("error" if len(full) == len(facts) else "warning", told, advice, full))
     inverted = [f.name for f in facts if f.looks_inverted]
     if inverted:
         told = f"{split}: {len(inverted)} of {len(facts)} masks look inverted (object along the border, and mostly)"
-        findings.append(Finding("warning", told, "Object is what is above 0: exchange 0 and 255 if they are", inverted))
+        advice = "Object is what is above 0: exchange 0 and 255 if they are"
+        findings.append(Finding("error" if len(inverted) == len(facts) else "warning", told, advice, inverted))
+    return findings
+
+
+def _judge_specks(split: str, facts: Sequence[Facts]) -> list[Finding]:
     areas = np.concatenate([f.areas for f in facts])
     specks = int((areas <= SPECK).sum())
     if areas.size and specks > SPECK_SHARE * areas.size:
         told = f"{split}: {specks} of {areas.size} objects have {SPECK} pixels or fewer"
         worst = sorted(facts, key=lambda f: -int((f.areas <= SPECK).sum()))[:3]
-        findings.append(Finding("warning", told, "Often leftovers of drawing or resizing", [f.name for f in worst]))
-    return findings
+        return [Finding("warning", told, "Often leftovers of drawing or resizing", [f.name for f in worst])]
+    return []
+
+
+def judge_notes(split: str, facts: Sequence[Facts]) -> list[Finding]:
+    """How files were read where that is not a matter of course: a line for each sentence, whatever its numbers."""
+    said: dict[str, list[tuple[str, str]]] = {}
+    for one in facts:
+        for note in one.notes:
+            said.setdefault(re.sub(r"[0-9][0-9.]*", "N", note), []).append((one.name, note))
+    return [
+        Finding("note", f"{split}, {len(found)} of {len(facts)}: {found[0][1]}", "", [name for name, _ in found])
+        for found in said.values()
+    ]
 
 
 def judge_files(split: str, facts: Sequence[Facts]) -> list[Finding]:

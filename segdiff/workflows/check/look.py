@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from segdiff.data.datasets import DATASETS, Dataset, build_dataset
 from segdiff.errors import ConfigError, MissingError, UserError
 from segdiff.workflows.check.duplicates import duplicates
-from segdiff.workflows.check.facts import Facts, facts_of, stored_facts, summary
+from segdiff.workflows.check.facts import Facts, facts_of, mask_is_image, stored_facts, summary
 from segdiff.workflows.check.findings import Finding, by_severity
-from segdiff.workflows.check.judge import judge_files, judge_truths
+from segdiff.workflows.check.judge import judge_files, judge_notes, judge_truths
 from segdiff.workflows.check.sheet import cell, contact_sheet, evenly
+from segdiff.workflows.progress import Progress
 
 SPLITS = ("train", "val", "test")
 ON_SHEET = 24
-# Called with (images done, images in all, name of the current one).
-Progress = Callable[[float, int, str], None]
 
 
 @dataclass
@@ -91,7 +90,8 @@ def check_data(
                 sample = data[index]
                 facts = facts_of(sample, stored_facts(data, index))
             except UserError as error:
-                unreadable.append(str(error))
+                same = mask_is_image(data, index)
+                unreadable.append(f"{name}: its mask is the very picture" if same else str(error))
                 continue
             found[split].append(facts)
             if index in shown:
@@ -130,7 +130,7 @@ def _of_split(split: str, data: Dataset, facts: list[Facts], unreadable: list[st
     if unreadable:
         told = f"{split}: {len(unreadable)} of {len(data)} images cannot be used"
         findings.append(Finding("error", told, "", unreadable))
-    return [*findings, *judge_truths(split, facts), *judge_files(split, facts)]
+    return [*findings, *judge_truths(split, facts), *judge_files(split, facts), *judge_notes(split, facts)]
 
 
 def _of_all(found: dict[str, list[Facts]]) -> list[Finding]:

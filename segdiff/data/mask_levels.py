@@ -1,0 +1,155 @@
+"""What the grey levels of a mask mean: numbers of objects or classes, soft edges, or nothing that can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdiff.errors import DataError
+
+CLASSES = 3  # levels above 0 that are taken as they are: smoothed edges have more
+MANY = 16  # levels of a gradual map at least; of fewer, each may be a class
+# Shares of the level of an object:
+DARK, BRIGHT = 0.25, 0.75  # below: background that JPEG touched; above: object
+EVEN = 0.06  # what even ground may vary by, in a JPEG too
+# Shares of the pixels, parts or levels:
+MOST_BETWEEN = 0.02  # even ground between dark and bright beside the bright: more is of another class
+LEAST_EVEN = 0.35  # even ground, of all pixels and of the dark ones
+MOST_LEAD = 0.9  # pixels between that have a brighter neighbour
+MOST_OBJECTS = 0.8  # parts that become bright, of all that are not dark
+GRADUAL = 0.95  # pixels beside the background that are darker than half, in a map that rises from it
+FAINT = 24.0  # of 255: a JPEG whose brightest object is darker keeps nothing of it
+OVERSHOOT = 1.25  # what floats of 0..1 reach
+
+
+def by_levels(values: NDArray[Any], lossy: bool, path: Path, notes: list[str]) -> NDArray[Any]:
+    """Return (H, W) numbers as they are, or bool where levels are soft edges: cut at half.
+
+    Raises:
+        DataError: negative or non-finite values; levels that are neither numbers nor soft edges.
+    """
+    if values.dtype == np.bool_:
+        return values
+    check_values(values, path)
+    levels = above_zero(values)
+    if levels.size <= 1:
+        return values if values.dtype.kind != "f" else np.asarray(values > 0)
+    if values.dtype.kind == "f" and (np.floor(levels) != levels).any() and levels[-1] <= OVERSHOOT:
+        notes.append("its values are taken for probabilities: object is what is above 0.5")
+        return np.asarray(values > 0.5)
+    if not lossy and levels.size <= CLASSES:
+        return values
+    top = level_of_objects(values, levels, lossy)
+    if top is not None:
+        if not lossy or levels.size > CLASSES:
+            notes.append(f"its {levels.size} grey levels are soft edges: object is what is above half ({top / 2:g})")
+        return np.asarray(values > top / 2)
+    if lossy:
+        raise DataError(
+            f"{path} is a JPEG or the like, which keeps no numbers, and has objects of more than one grey level: save "
+            "it anew as PNG or TIFF, from its source"
+        )
+    if levels.size >= MANY and _rises(values, float(levels[-1])):
+        notes.append(f"it rises from the background like a map of probability, cut at half ({levels[-1] / 2:g})")
+        return np.asarray(values > levels[-1] / 2)
+    if (values.dtype.kind == "f" and (np.floor(levels) != levels).any()) or is_smeared(values, levels):
+        raise DataError(
+            f"{path} has {levels.size} grey levels, which are neither numbers of objects nor soft edges of objects of "
+            "one level: a mask is resized by nearest neighbour, and saved without loss"
+        )
+    return values
+
+
+def check_values(values: NDArray[Any], path: Path) -> None:
+    """Refuse values that no mask has, each by its name."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(f"{path} has values that are NaN or infinite: background is 0, objects are above")
+    if values.dtype.kind in "if" and values.min() < 0:
+        raise DataError(f"{path} has negative values, {values.min():g} the least: background is 0, objects are above")
+
+
+def above_zero(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the distinct values above 0, ascending."""
+    if values.dtype in (np.uint8, np.uint16):
+        return np.flatnonzero(np.bincount(values.ravel()))[int((values == 0).any()) :]
+    levels = np.unique(values)
+    return levels[levels > 0]
+
+
+def level_of_objects(values: NDArray[Any], levels: NDArray[Any], lossy: bool) -> float | None:
+    """Return the one level that even ground of objects has, where all others are of edges; None where none is.
+
+    Smoothed edges, and what JPEG makes of sharp ones, lie between: no ground of some size is of such a level, and all
+    parts that are not dark become bright.
+    """
+    from scipy import ndimage
+
+    if not levels.size or (lossy and levels[-1] < FAINT):
+        return None if levels.size else 1.0
+    image = values.astype(np.float64)
+    top = float(levels[-1])
+    varies = ndimage.maximum_filter(image, 3) - ndimage.minimum_filter(image, 3)
+    even = varies <= EVEN * top
+    if (high := image[even & (image > top / 2)]).size:
+        top = float(np.median(high))
+    elif not lossy and (levels.size < MANY or mostly_of_one_part(values)):
+        return None  # objects without an inside: lines with soft edges, or specks with numbers
+    between = (image > DARK * top) & (image < BRIGHT * top)
+    if not lossy and not (between.any() and _leads_up(image, between)):
+        return None
+    dark = image <= DARK * top
+    if even.mean() < LEAST_EVEN or (dark.any() and even[dark].mean() < LEAST_EVEN):
+        return None  # a picture
+    if (even & between).sum() > MOST_BETWEEN * max(high.size, 1):
+        return None
+    parts, count = ndimage.label(image > DARK * top, np.ones((3, 3)))
+    brightest = ndimage.maximum(image, parts, np.arange(1, count + 1)) if count else np.zeros(0)
+    return top if not count or (np.asarray(brightest) >= BRIGHT * top).mean() >= MOST_OBJECTS else None
+
+
+def _leads_up(image: NDArray[np.float64], between: NDArray[np.bool_]) -> bool:
+    """Whether nearly all pixels between have a brighter neighbour, as on edges, unlike objects with numbers."""
+    from scipy import ndimage
+
+    brighter = ndimage.maximum_filter(image, 3) > image
+    return bool(brighter[between].mean() > MOST_LEAD)
+
+
+def _rises(values: NDArray[Any], top: float) -> bool:
+    """Whether nearly all pixels beside the background are darker than half: numbers of objects are not."""
+    from scipy import ndimage
+
+    beside = ndimage.binary_dilation(values == 0, np.ones((3, 3))) & (values > 0)
+    return bool(beside.any() and (values[beside] < top / 2).mean() > GRADUAL)
+
+
+def is_smeared(values: NDArray[Any], levels: NDArray[Any]) -> bool:
+    """Whether most of many levels are of several parts without an inside: what smoothing makes of numbers."""
+    from scipy import ndimage
+
+    if levels.size < MANY:
+        return False
+    same = ndimage.maximum_filter(values, 3) == ndimage.minimum_filter(values, 3)
+    inside = np.isin(levels, np.unique(values[same]))
+    if not inside.any():  # specks with numbers
+        return False
+    return bool((~inside & (parts_of_levels(values, levels) > 1)).mean() > 0.5)
+
+
+def mostly_of_one_part(values: NDArray[Any]) -> bool:
+    """Whether most values above 0 are of one connected part each: of numbers of objects, not of classes."""
+    return bool(np.median(parts_of_levels(values, above_zero(values))) < 2)
+
+
+def parts_of_levels(values: NDArray[Any], levels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return how many connected parts (corners connect) the pixels of each level have."""
+    from skimage.measure import label
+
+    numbers = np.where(values > 0, np.searchsorted(levels, values) + 1, 0)
+    parts = label(numbers, background=0, connectivity=2)
+    number = np.zeros(parts.max() + 1, np.int64)
+    number[parts.ravel()] = numbers.ravel()  # of each part
+    return np.bincount(number[1:], minlength=levels.size + 1)[1:]
