@@ -189,7 +189,8 @@ class Ensemble:
 
     def _finished(self, mean: _Mean, options: PredictOptions) -> Prediction:
         pooled, threshold = self._pooled(options)
-        found = mean.finish(pooled, self.inference.threshold if threshold is None else threshold)
+        threshold = self.inference.threshold if threshold is None else threshold
+        found = mean.finish(pooled, threshold)
         return replace(
             found,
             model=self.identity,
