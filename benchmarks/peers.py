@@ -233,11 +233,17 @@ def install(peer: Peer, venvs: Path) -> float:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise RuntimeError(f"{command[1:4]}: {error}") from error
         if done.returncode:
-            raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
+            raise RuntimeError(_reason(done.stderr))
     files = (path for path in folder.glob("lib/python*/site-packages/**/*") if path.is_file())
     own = sum(path.stat().st_size for path in files if "__pycache__" not in path.parts and not path.is_symlink())
     mark.write_text(json.dumps({"gb": own / 1e9, "packages": peer.packages}))
     return own / 1e9
+
+
+def _reason(errors: str) -> str:
+    """The line of a program's complaints that says most: pip ends with warnings, Python with the error."""
+    lines = errors.strip().splitlines() or ["no message"]
+    return next((line for line in lines if line.startswith("ERROR")), lines[-1])
 
 
 class Worker:
@@ -278,7 +284,7 @@ class Worker:
     def _last_words(self) -> str:
         self.process.wait()
         self.errors.seek(0)
-        return (self.errors.read().strip().splitlines() or [f"ended with {self.process.returncode}"])[-1]
+        return _reason(self.errors.read())
 
 
 def measure(names: list[str], args: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -159,10 +159,16 @@ def options_from(args: argparse.Namespace) -> PredictFilesOptions:
 
 def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int) -> int:
     """Say where results lie, what failed and how many were done `before`; the exit code."""
+    from segdiff.workflows.numbers import VALID_FOR, in_words
+
     done = [image for image in images if image["status"] == "done"]
     failed = [image for image in images if image["status"] == "failed"]
     for image in done[:LISTED]:
         print("  ".join(str(folder / name) for name in image["outputs"].values()))
+        if "numbers" in image:
+            print(f"{Path(image['image']).name}: {in_words(image['numbers'])}")
+    if any("numbers" in image for image in done):
+        print(f"intervals are {VALID_FOR}; all of them are in {folder / record}")
     if len(done) > LISTED:
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
     earlier = f", {before} of them before" if before else ""

@@ -25,6 +25,7 @@ from segdiff.data.tiff import is_tiff, read_tiff, tiff_size
 from segdiff.data.value_range import value_range, value_scale
 from segdiff.errors import DataError, MissingError, ShapeError
 
+FARTHEST = 1e5  # on the 0..255 scale: as far as 16 bits of which 8 are used
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 # Whole slides, which are not read as a whole (`segdiff.data.sources`); .zarr is a folder, or packed a file.
 SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi", ".zarr", ".zarr.zip")
@@ -48,6 +49,8 @@ def read_stored(path: str | Path, options: ReadOptions | None = None, notes: lis
         raise MissingError(f"{path} is a folder, not an image" if path.is_dir() else f"no such image: {path}")
     try:
         return (read_tiff if is_tiff(path) else read_raster)(path, options, notes)
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit the memory") from error
     except OSError as error:  # of the system: no permission, a disk that went away
         raise DataError(f"{path} cannot be opened: {error.strerror or error}") from error
 
@@ -109,6 +112,8 @@ def to_rgb(array: NDArray[Any], scale: float | None = None) -> NDArray[Any]:
     factor = value_scale(array) if scale is None else scale
     if channels == 4:
         array = array[..., :3]
+    if array.dtype.kind == "f":  # a hot pixel of 1e40 is no infinity
+        array = np.clip(array, -FARTHEST / factor, FARTHEST / factor)
     if array.dtype != np.uint8:
         array = array.astype(np.float32) * np.float32(factor)
         if channels >= 3:

@@ -14,7 +14,7 @@ from segdiff.errors import ConfigError
 from segdiff.inference.blend import STRIP
 from segdiff.inference.layers import Allocate
 from segdiff.inference.looks import NO_OBJECT
-from segdiff.inference.options import PredictOptions
+from segdiff.inference.options import ConformalSettings, PredictOptions, conformal_at
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.protocol import Predictor, SingleModel
 from segdiff.inference.run import Progress
@@ -34,6 +34,7 @@ class Ensemble:
         identity: of an ensemble that has a name; else it is the members'.
         temperature: of what the members say together, as it was fitted to that; None: of each its own.
         threshold: likewise; None: the mean of theirs.
+        conformal: likewise of area and count; None: no intervals, since those of the members are not of their mean.
     Raises:
         ConfigError: fewer than two, or members that do not go together.
     """
@@ -44,6 +45,7 @@ class Ensemble:
         identity: str | None = None,
         temperature: float | None = None,
         threshold: float | None = None,
+        conformal: ConformalSettings | None = None,
     ) -> None:
         self.members = list(members)
         _check_members(self.members)
@@ -53,7 +55,9 @@ class Ensemble:
         if threshold is None:
             threshold = float(np.mean([member.inference.threshold for member in members]))
         known = first.inference.temperature if temperature is None else temperature
-        self.inference = replace(first.inference, threshold=threshold, temperature=known)
+        self.inference = replace(
+            first.inference, threshold=threshold, temperature=known, conformal=conformal or ConformalSettings()
+        )
 
     @property
     def identities(self) -> list[str]:
@@ -185,12 +189,14 @@ class Ensemble:
 
     def _finished(self, mean: _Mean, options: PredictOptions) -> Prediction:
         pooled, threshold = self._pooled(options)
-        found = mean.finish(pooled, self.inference.threshold if threshold is None else threshold)
+        threshold = self.inference.threshold if threshold is None else threshold
+        found = mean.finish(pooled, threshold)
         return replace(
             found,
             model=self.identity,
             raw_probability=found.raw_probability if options.keep_raw else None,
             class_name=self.inference.class_name,
+            conformal=conformal_at(self.inference, threshold, self.inference.temperature if pooled is None else pooled),
         )
 
 

@@ -155,6 +155,11 @@ def measures_objects(names: Sequence[str]) -> bool:
     return any(OUTPUTS[name].measures for name in names)
 
 
+def tells_objects_apart(names: Sequence[str]) -> bool:
+    """Whether any of these outputs needs the objects told apart."""
+    return any(name in OBJECT_OUTPUTS for name in names)
+
+
 def output_paths(folder: str | Path, stem: str) -> dict[str, Path]:
     """All files that may be written for a stem, by the names of outputs: slide_mask.png, slide_probability.tif, ..."""
     return {name: Path(folder) / f"{stem}_{output.suffix}" for name, output in OUTPUTS.items()}
@@ -194,10 +199,18 @@ def save_prediction(
         ConfigError: an output that is not known, or a file exists already and `overwrite` is not set.
         ShapeError: several mask channels, of which files hold one.
     """
+    picture = stem if picture is None else picture
+    return save_result(
+        Result(prediction, image, mpp, picture, tells_objects_apart(outputs)), folder, stem, outputs, overwrite
+    )
+
+
+def save_result(
+    result: Result, folder: str | Path, stem: str, outputs: Sequence[str] = DEFAULT_OUTPUTS, overwrite: bool = False
+) -> dict[str, Path]:
+    """Write a result as `save_prediction` does, whose arguments, return and errors it has."""
+    result.prediction.single_mask()
     chosen = check_outputs(outputs)
-    apart = any(name in OBJECT_OUTPUTS for name in chosen)
-    result = Result(prediction, image, mpp, stem if picture is None else picture, apart)
-    prediction.single_mask()
     every = output_paths(folder, stem)
     paths = {name: every[name] for name in chosen if OUTPUTS[name].exists(result)}
     places = [*paths.values(), *(packed(path) for name, path in paths.items() if name == "outlines")]

@@ -19,13 +19,16 @@ from segdiff.errors import ConfigError, SegdiffError, UserError
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import changed, plain
+from segdiff.workflows.numbers import intervals_of
 from segdiff.workflows.outputs import (
     DEFAULT_OUTPUTS,
+    Result,
     check_outputs,
     measures_objects,
     output_paths,
     possible_files,
-    save_prediction,
+    save_result,
+    tells_objects_apart,
 )
 from segdiff.workflows.parts import Part
 from segdiff.workflows.progress import Progress
@@ -148,7 +151,8 @@ def predict_files(
         changes: fields of `PredictFilesOptions` and of its `prediction` by their names, in place of those of `options`.
     Returns:
         The content of prediction.json. Each of its "images" has "image" and "status"; one that is "done" also
-        "outputs" (names of files in the folder), "shape", "seconds" and "remarks"; one that "failed" has an "error".
+        "outputs" (names of files in the folder), "shape", "seconds" and "remarks", and "numbers" where the model has
+        intervals of area and count (`segdiff.workflows.numbers.intervals_of`); one that "failed" has an "error".
     Raises:
         MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
     """
@@ -242,16 +246,9 @@ def _predict_picture(
     kept = array.shape[0] * array.shape[1] * predictor.kept_maps(options.prediction)
     told = replace(options.prediction, keep_chains=options.measures and kept <= MOST_KEPT)
     prediction = predictor.predict(array, told, progress=lambda done, total: report(done / total))
-    written = save_prediction(
-        prediction,
-        folder,
-        image.stem,
-        options.outputs,
-        image=array,
-        mpp=options.objects_mpp,
-        overwrite=options.overwrite,
-        picture=image.name,
-    )
+    result = Result(prediction, array, options.objects_mpp, image.name, tells_objects_apart(options.outputs))
+    written = save_result(result, folder, image.stem, options.outputs, options.overwrite)
+    numbers = intervals_of(prediction, result.labels if tells_objects_apart(options.outputs) else None)
     remarks = [*notes, *prediction.remarks]
     if options.measures and not told.keep_chains:
         remarks.append(TOO_LARGE)
@@ -261,6 +258,7 @@ def _predict_picture(
         "shape": list(array.shape),
         "seconds": round(time.perf_counter() - began, 3),
         "remarks": remarks,
+        **({"numbers": numbers} if numbers else {}),
         "outputs": {name: path.name for name, path in written.items()},
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 from segdiff.data.stored import ReadOptions
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError, DataError
-from segdiff.inference.options import CLASS_NAME_BEFORE, PredictOptions
+from segdiff.inference.options import CLASS_NAME_BEFORE, ConformalSettings, PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import differences, plain
 from segdiff.version import __version__
@@ -179,6 +179,7 @@ def _runs(path: Path) -> list[dict[str, Any]]:
                 one["inference"].setdefault("temperature", 1.0)
                 one["inference"].setdefault("channels", ["mask"])
                 one["inference"].setdefault("class_name", CLASS_NAME_BEFORE)
+                one["inference"].setdefault("conformal", plain(ConformalSettings()))
         if "options" not in run:
             run["options"] = {
                 "prediction": {name: run.get(name) for name in PredictOptions().deciding()},

@@ -16,7 +16,7 @@ import yaml
 from fakes import picture
 from made import discs, objects
 from PIL import Image
-from runs import TINY
+from small_runs import TINY
 
 from segdiff.cli.main import main
 
