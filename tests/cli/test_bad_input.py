@@ -245,7 +245,7 @@ GOOD = outlines((2, 2), (30, 2), (30, 30))
         (b"", ".xml", "not a complete XML file"),
         (GOOD.replace(b'"30"', b'"3o"'), ".xml", "not numbers"),
         (GOOD.replace(b"Annotations>", b"Notes>"), ".xml", "its root is <Notes>"),
-        (gzip.compress(GOOD, mtime=0)[:-20], ".xml.gz", "not a complete XML file"),
+        (gzip.compress(GOOD, mtime=0)[:-20], ".xml.gz", "not a complete gzip file"),
         (outlines((200, 200), (230, 200), (230, 230)), ".xml", "every mask is empty"),
     ],
 )
