@@ -42,6 +42,7 @@ from segdiff.models.build import build_segmenter
 from segdiff.models.denoising import sampler_of
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.loop import Trainer
+from segdiff.training.run_folder import RunFolder
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
 
 TEST, TRAIN = 1, 100  # seeds of the series of pictures: that of testing, and the first of training
@@ -99,9 +100,9 @@ def train(recipe: str, seed: int, steps: int, folder: Path) -> Segmenter:
     settings = TrainerSettings(max_steps=steps, batch_size=16, validate_every=0, precision="float32")
     optimizer = OptimizerSettings(lr=1.5e-3, weight_decay=0.01, warmup_steps=100, decay="cosine", clip_norm=1.0)
     folder.mkdir(parents=True, exist_ok=True)
-    identity = json.dumps([model, diffusion, steps, seed])
-    trainer = Trainer(segmenter, samples, settings, optimizer, folder, seed=seed, identity=identity)
-    if trainer.last.exists():
+    run = RunFolder(folder, json.dumps([model, diffusion, steps, seed]))
+    trainer = Trainer(segmenter, samples, settings, optimizer, run)
+    if run.last.exists():
         trainer.resume()
     trainer.run()
     segmenter.load_state_dict(trainer.best_weights())

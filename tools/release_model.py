@@ -100,11 +100,11 @@ def _named(argument: str) -> tuple[str, Path]:
     return (name, Path(folder)) if re.fullmatch(r"\w+", name) and folder else ("", Path(argument))
 
 
-def _fitted(path: Path) -> dict[str, float]:
+def _fitted(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))["calibration"])
 
 
-def _ready(folder: Path, views: int | None, fitted: Mapping[str, float]) -> Artifact:
+def _ready(folder: Path, views: int | None, fitted: Mapping[str, Any]) -> Artifact:
     """The trained model with the settings that it is to have."""
     artifact = load_artifact(folder)
     if views is not None:

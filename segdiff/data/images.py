@@ -25,7 +25,10 @@ from segdiff.data.tiff import is_tiff, read_tiff, tiff_size
 from segdiff.data.value_range import value_range, value_scale
 from segdiff.errors import DataError, MissingError, ShapeError
 
+FARTHEST = 1e5  # on the 0..255 scale: as far as 16 bits of which 8 are used
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+# Whole slides, which are not read as a whole (`segdiff.data.sources`); .zarr is a folder, or packed a file.
+SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi", ".zarr", ".zarr.zip")
 
 
 def read_stored(path: str | Path, options: ReadOptions | None = None, notes: list[str] | None = None) -> Stored:
@@ -46,6 +49,8 @@ def read_stored(path: str | Path, options: ReadOptions | None = None, notes: lis
         raise MissingError(f"{path} is a folder, not an image" if path.is_dir() else f"no such image: {path}")
     try:
         return (read_tiff if is_tiff(path) else read_raster)(path, options, notes)
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit the memory") from error
     except OSError as error:  # of the system: no permission, a disk that went away
         raise DataError(f"{path} cannot be opened: {error.strerror or error}") from error
 
@@ -107,6 +112,8 @@ def to_rgb(array: NDArray[Any], scale: float | None = None) -> NDArray[Any]:
     factor = value_scale(array) if scale is None else scale
     if channels == 4:
         array = array[..., :3]
+    if array.dtype.kind == "f":  # a hot pixel of 1e40 is no infinity
+        array = np.clip(array, -FARTHEST / factor, FARTHEST / factor)
     if array.dtype != np.uint8:
         array = array.astype(np.float32) * np.float32(factor)
         if channels >= 3:
@@ -118,7 +125,7 @@ def to_rgb(array: NDArray[Any], scale: float | None = None) -> NDArray[Any]:
 
 
 def list_images(paths: Sequence[str | Path]) -> list[Path]:
-    """The image files that a list of files, folders and patterns stands for, each once.
+    """The image files, slides among them, that a list of files, folders and patterns stands for, each once.
 
     Args:
         paths: a file stands for itself, whatever its suffix; a folder for the images in it (not in its
@@ -143,18 +150,26 @@ def images_in(folder: Path) -> list[Path]:
 
 def _expand(given: str | Path) -> list[Path]:
     path = Path(given)
-    if path.is_file():
+    if path.is_file() or _is_slide(path):
         return [path]
     if path.is_dir():
-        if found := images_in(path):
+        if found := sorted({*images_in(path), *(one for one in path.iterdir() if _is_slide(one))}):
             return found
+        if (path / "zarr.json").is_file() or (path / ".zattrs").is_file():  # an image within a file of several
+            return [path]
         raise MissingError(f"the folder {path} holds no image ({' '.join(IMAGE_SUFFIXES)})")
     if glob.has_magic(str(given)):
         matches = [Path(name) for name in glob.glob(str(given))]  # noqa: PTH207  pathlib's is never absolute
-        if found := sorted(match for match in matches if _is_image(match)):
+        if found := sorted(match for match in matches if _is_image(match) or _is_slide(match)):
             return found
         raise MissingError(f"no image matches {given}")
     raise MissingError(f"no such image or folder: {given}")
+
+
+def _is_slide(path: Path) -> bool:
+    name = path.name.lower()
+    is_there = path.is_dir() if name.endswith(".zarr") else path.is_file()
+    return name.endswith(SLIDE_SUFFIXES) and not name.startswith(".") and is_there
 
 
 def _is_image(path: Path) -> bool:

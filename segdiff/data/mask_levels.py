@@ -14,14 +14,17 @@ CLASSES = 3  # levels above 0 that are taken as they are: smoothed edges have mo
 MANY = 16  # levels of a gradual map at least; of fewer, each may be a class
 # Shares of the level of an object:
 DARK, BRIGHT = 0.25, 0.75  # below: background that JPEG touched; above: object
-EVEN = 0.06  # what even ground may vary by, in a JPEG too
-# Shares of the pixels, parts or levels:
-MOST_BETWEEN = 0.02  # even ground between dark and bright beside the bright: more is of another class
-LEAST_EVEN = 0.35  # even ground, of all pixels and of the dark ones
-MOST_LEAD = 0.9  # pixels between that have a brighter neighbour
+GROUND = 0.1  # what half of the background is darker than
+# Shares of pixels, parts or levels:
+LEAST_GROUND = 0.01  # background in a picture
+MOST_BETWEEN = 0.02  # pixels between dark and bright, two and more from both, beside the bright: more is another class
+MOST_LEAD = 0.9  # pixels between that have a brighter neighbour: those of edges
+MOST_PLATEAU = 0.3  # pixels of the background, not 0, in even areas: those of classes, not of what JPEG made
 MOST_OBJECTS = 0.8  # parts that become bright, of all that are not dark
 GRADUAL = 0.95  # pixels beside the background that are darker than half, in a map that rises from it
 FAINT = 24.0  # of 255: a JPEG whose brightest object is darker keeps nothing of it
+SPECK = 4  # pixels of a part that may be what JPEG made
+ROWS = 1024  # looked at in one go
 OVERSHOOT = 1.25  # what floats of 0..1 reach
 
 
@@ -44,7 +47,7 @@ def by_levels(values: NDArray[Any], lossy: bool, path: Path, notes: list[str]) -
         return values
     top = level_of_objects(values, levels, lossy)
     if top is not None:
-        if not lossy or levels.size > CLASSES:
+        if levels.size > CLASSES:
             notes.append(f"its {levels.size} grey levels are soft edges: object is what is above half ({top / 2:g})")
         return np.asarray(values > top / 2)
     if lossy:
@@ -73,49 +76,50 @@ def check_values(values: NDArray[Any], path: Path) -> None:
 
 def above_zero(values: NDArray[Any]) -> NDArray[Any]:
     """Return the distinct values above 0, ascending."""
-    if values.dtype in (np.uint8, np.uint16):
-        return np.flatnonzero(np.bincount(values.ravel()))[int((values == 0).any()) :]
-    levels = np.unique(values)
+    strips = [np.unique(values[row : row + ROWS]) for row in range(0, len(values), ROWS)]
+    levels = np.unique(np.concatenate(strips))
     return levels[levels > 0]
 
 
 def level_of_objects(values: NDArray[Any], levels: NDArray[Any], lossy: bool) -> float | None:
-    """Return the one level that even ground of objects has, where all others are of edges; None where none is.
+    """Return the one level that objects have, where all others are of edges or of what JPEG made; None where none is.
 
-    Smoothed edges, and what JPEG makes of sharp ones, lie between: no ground of some size is of such a level, and all
-    parts that are not dark become bright.
+    Nothing of some size lies between background and objects then, and all parts that are not dark become bright.
     """
     from scipy import ndimage
 
     if not levels.size or (lossy and levels[-1] < FAINT):
         return None if levels.size else 1.0
     image = values.astype(np.float64)
-    top = float(levels[-1])
-    varies = ndimage.maximum_filter(image, 3) - ndimage.minimum_filter(image, 3)
-    even = varies <= EVEN * top
-    if (high := image[even & (image > top / 2)]).size:
-        top = float(np.median(high))
-    elif not lossy and (levels.size < MANY or mostly_of_one_part(values)):
-        return None  # objects without an inside: lines with soft edges, or specks with numbers
-    between = (image > DARK * top) & (image < BRIGHT * top)
-    if not lossy and not (between.any() and _leads_up(image, between)):
+    top = float(np.median(image[image > levels[-1] / 2]))
+    dark, bright = image < DARK * top, image > BRIGHT * top
+    between = ~dark & ~bright
+    if dark.mean() < LEAST_GROUND or np.median(image[dark]) > GROUND * top:
         return None
-    dark = image <= DARK * top
-    if even.mean() < LEAST_EVEN or (dark.any() and even[dark].mean() < LEAST_EVEN):
-        return None  # a picture
-    if (even & between).sum() > MOST_BETWEEN * max(high.size, 1):
+    if ndimage.binary_erosion(between, np.ones((5, 5))).sum() > MOST_BETWEEN * bright.sum():
         return None
-    parts, count = ndimage.label(image > DARK * top, np.ones((3, 3)))
-    brightest = ndimage.maximum(image, parts, np.arange(1, count + 1)) if count else np.zeros(0)
-    return top if not count or (np.asarray(brightest) >= BRIGHT * top).mean() >= MOST_OBJECTS else None
+    if not lossy and not _is_of_edges(image, dark, between):
+        return None
+    if not lossy and levels.size < MANY and 2 * (values == levels[-1]).sum() < (values > 0).sum():
+        return None  # of few levels one has most pixels, unless they are classes
+    parts, count = ndimage.label(~dark, np.ones((3, 3)))
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    brightest = np.asarray(ndimage.maximum(image, parts, np.arange(1, count + 1)))
+    of_size = brightest[sizes > SPECK] if (sizes > SPECK).any() else brightest
+    return top if (of_size >= BRIGHT * top).mean() >= MOST_OBJECTS else None
 
 
-def _leads_up(image: NDArray[np.float64], between: NDArray[np.bool_]) -> bool:
-    """Whether nearly all pixels between have a brighter neighbour, as on edges, unlike objects with numbers."""
+def _is_of_edges(image: NDArray[np.float64], dark: NDArray[np.bool_], between: NDArray[np.bool_]) -> bool:
+    """Whether the levels of a file without loss are of edges, or of a JPEG that it was made of: not of numbers."""
     from scipy import ndimage
 
-    brighter = ndimage.maximum_filter(image, 3) > image
-    return bool(brighter[between].mean() > MOST_LEAD)
+    highest, lowest = ndimage.maximum_filter(image, 3), ndimage.minimum_filter(image, 3)
+    if between.any() and (highest > image)[between].mean() < MOST_LEAD:
+        return False
+    touched = dark & (image > 0)
+    if not between.any() and not touched.any():
+        return False
+    return not touched.any() or bool((highest == lowest)[touched].mean() < MOST_PLATEAU)
 
 
 def _rises(values: NDArray[Any], top: float) -> bool:
@@ -134,7 +138,7 @@ def is_smeared(values: NDArray[Any], levels: NDArray[Any]) -> bool:
         return False
     same = ndimage.maximum_filter(values, 3) == ndimage.minimum_filter(values, 3)
     inside = np.isin(levels, np.unique(values[same]))
-    if not inside.any():  # specks with numbers
+    if levels.size < 2 * MANY and not inside.any():  # specks with numbers
         return False
     return bool((~inside & (parts_of_levels(values, levels) > 1)).mean() > 0.5)
 

@@ -27,6 +27,7 @@ from segdiff.errors import DataError
 LARGEST_LABEL = 2**20  # larger numbers of instances are made small: tables are as long as the largest
 MOST_COLOURS = 4096  # of objects; a photograph has more
 CLEAR = 0.6  # of the border's pixels, that one index has, is background
+SLIP = 0.02  # of the brightest, that colours of one hue may be off
 STRAY = 0.05  # of an object's pixels, that may lie apart from it
 
 
@@ -104,10 +105,14 @@ def _by_colours(values: NDArray[Any], lossy: bool, path: Path, notes: list[str])
     """Numbers from colours, or bool where they have soft edges."""
     strength = values.max(axis=2)
     levels = above_zero(strength)
-    top = level_of_objects(strength, levels, lossy) if lossy or levels.size > 3 else None
+    typical = values[strength > levels[-1] / 2].mean(axis=0)
+    along = values @ (typical / np.linalg.norm(typical))
+    if not lossy and _is_one_hue(values, along, typical):
+        return by_levels(strength, lossy, path, notes)
+    top = level_of_objects(along, along.max(keepdims=True).ravel(), lossy) if levels.size > 3 else None
     if top is not None:
-        notes.append(f"its colours have soft edges: object is what is brighter than half ({top / 2:g})")
-        return np.asarray(strength > top / 2)
+        notes.append(f"its colours have soft edges: object is what is brighter than half ({top / 2:.0f})")
+        return np.asarray(along > top / 2)
     if lossy:
         raise DataError(
             f"{path} is a JPEG or the like with objects of several colours, which run into each other: save it anew as "
@@ -125,6 +130,12 @@ def _by_colours(values: NDArray[Any], lossy: bool, path: Path, notes: list[str])
         raise DataError(f"{path} is coloured and has no black: the background must be black; most of it is ({often})")
     notes.append(f"its {len(colours) - 1} colours beside black are read as numbers of objects or classes")
     return labels
+
+
+def _is_one_hue(values: NDArray[Any], along: NDArray[Any], typical: NDArray[Any]) -> bool:
+    """Whether all colours are lighter and darker ones of one, so that they say no more than grey levels."""
+    off = np.abs(values - along[..., None] * (typical / np.linalg.norm(typical))).max()
+    return bool(off <= max(1.5, SLIP * along.max()))
 
 
 def _by_palette(stored: Stored, path: Path, notes: list[str]) -> NDArray[Any]:

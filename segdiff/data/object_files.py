@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segdiff.data.annotations.geojson import ZIPPED_ABOVE, feature, write_features
 from segdiff.data.annotations.outlines import Outlines, trace
+from segdiff.data.annotations.shapes import Polygon
 from segdiff.data.writers import write_tiff
 
 CLASS_NAME = "Nucleus"  # of objects where no other name is given
@@ -54,7 +55,10 @@ def write_geojson(
 
 
 def object_features(
-    batches: Iterable[Outlines], measurements: Mapping[int, Mapping[str, float | None]], name: str, picture: str
+    batches: Iterable[Iterable[tuple[int, tuple[Polygon, ...]]]],
+    measurements: Mapping[int, Mapping[str, float | None]],
+    name: str,
+    picture: str,
 ) -> Iterator[dict[str, Any]]:
     """The GeoJSON feature of each object, as `write_geojson` writes them."""
     for batch in batches:

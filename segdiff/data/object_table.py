@@ -36,7 +36,7 @@ class _Pixels:
     """The pixels of all objects.
 
     Attributes:
-        rows, columns: (n,) in the label map.
+        rows, columns: (n,) in the label map, or in the picture that it is a part of.
         which: (n,) the place of each pixel's object among the numbers.
         count: of objects.
     """
@@ -107,11 +107,13 @@ def measure_objects(
     pixels = _Pixels(rows, columns, position[labels[rows, columns]], numbers.size)
     area = count[numbers]
     found: Columns = {"id": numbers}
-    found |= _places(pixels, area, origin, labels.shape if shape is None else shape)
+    # At their places in the whole picture: the sums are then those of the whole, to the last bit.
+    placed = _Pixels(rows + origin[0], columns + origin[1], pixels.which, pixels.count)
+    found |= _places(placed, area, labels.shape if shape is None else shape)
     touches = found.pop("touches_border")
     found["area"] = area
     found["perimeter"] = _perimeters(labels, pixels)
-    found |= _ellipses(pixels, area)
+    found |= _ellipses(placed, area)
     found["solidity"] = area / _convex_areas(numbers, trace(labels, origin) if batches is None else batches)
     found["equivalent_diameter_area"] = np.sqrt(4 * area / np.pi)
     found["touches_border"] = touches
@@ -142,15 +144,14 @@ def _cells(values: NDArray[Any]) -> list[Any]:
     return list(values.tolist())
 
 
-def _places(pixels: _Pixels, area: NDArray[np.intp], origin: tuple[int, int], shape: tuple[int, ...]) -> Columns:
+def _places(pixels: _Pixels, area: NDArray[np.intp], shape: tuple[int, ...]) -> Columns:
     top, left = (np.full(pixels.count, np.iinfo(np.intp).max) for _ in range(2))
     bottom, right = (np.zeros(pixels.count, np.intp) for _ in range(2))
     for place, values in ((top, pixels.rows), (left, pixels.columns)):
         np.minimum.at(place, pixels.which, values)
     for place, values in ((bottom, pixels.rows), (right, pixels.columns)):
         np.maximum.at(place, pixels.which, values + 1)
-    y, x = pixels.total(pixels.rows) / area + 0.5 + origin[0], pixels.total(pixels.columns) / area + 0.5 + origin[1]
-    top, bottom, left, right = top + origin[0], bottom + origin[0], left + origin[1], right + origin[1]
+    y, x = pixels.total(pixels.rows) / area + 0.5, pixels.total(pixels.columns) / area + 0.5
     touches = (top <= 0) | (left <= 0) | (bottom >= shape[0]) | (right >= shape[1])
     return {"x": x, "y": y, "x_min": left, "y_min": top, "x_max": right, "y_max": bottom, "touches_border": touches}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from segdiff.data.writers import CLASSIC_TIFF, atomic
 from segdiff.errors import ShapeError
 
 TILE = 512
+_FILES = uuid.uuid5(uuid.NAMESPACE_URL, "https://segdiff/pyramids")
 Shrink = Callable[[NDArray[Any]], NDArray[Any]]
 
 
@@ -91,13 +93,16 @@ def write_pyramid(path: str | Path, pyramid: Pyramid, tiles: Iterable[NDArray[An
                     options |= {"resolution": tag, "resolutionunit": "CENTIMETER"}
                 if number == 0:
                     content = levels.passing(tiles)
-                    writer.write(content, shape=size, subifds=len(sizes) - 1, metadata=_metadata(pyramid), **options)
+                    metadata = _metadata(pyramid, Path(path).name)
+                    writer.write(content, shape=size, subifds=len(sizes) - 1, metadata=metadata, **options)
                 else:
                     writer.write(levels.waiting(number), shape=size, subfiletype=1, metadata=None, **options)
 
 
-def _metadata(pyramid: Pyramid) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"axes": "YX"}
+def _metadata(pyramid: Pyramid, name: str) -> dict[str, Any]:
+    # An id of its own that is no accident: the same image gives the same bytes.
+    identity = f"{name} {pyramid.height} {pyramid.width} {np.dtype(pyramid.dtype)} {pyramid.mpp}"
+    metadata: dict[str, Any] = {"axes": "YX", "UUID": f"urn:uuid:{uuid.uuid5(_FILES, identity)}"}
     if pyramid.mpp is not None:
         for axis in "XY":
             metadata |= {f"PhysicalSize{axis}": pyramid.mpp, f"PhysicalSize{axis}Unit": "µm"}

@@ -39,7 +39,7 @@ def read_raster(path: Path, options: ReadOptions, notes: list[str]) -> Stored:
             refuse_bombs(path, picture.width * picture.height * len(picture.getbands()))
             _choose_frame(path, picture, options, notes)
             stored = _deep(stream, picture) or _stored(picture)
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, zlib.error, ...
         raise damaged(path) from error

@@ -1,86 +1,86 @@
-"""Parts of an image that are to be looked at: a rectangle, or polygons of a GeoJSON file.
+"""Parts of an image that are to be looked at: a rectangle, or the shapes of an annotation file.
 
-Coordinates are pixels of the full image; pixel (column c, row r) covers [c, c + 1) x [r, r + 1) and belongs to a
-polygon when its centre, at c + 0.5, r + 0.5, does.
+Coordinates are pixels of the full image, in the frame of `segdiff.data.annotations.shapes`; a pixel belongs to a shape
+when its centre does (`segdiff.data.annotations.rasterise`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segdiff.data.annotations import read_annotations
+from segdiff.data.annotations.geojson import feature
+from segdiff.data.annotations.rasterise import cover, extent, is_degenerate
+from segdiff.data.annotations.shapes import Annotation, Bitmap, Polygon
 from segdiff.data.windows import Window
 from segdiff.errors import DataError, MissingError
 
-MOST_BYTES = 2**29  # of GeoJSON
-Polygon = Sequence[NDArray[np.float64]]  # rings (n, 2) of x and y: the outer one, then its holes
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
-    """The union of polygons.
+    """The union of shapes.
 
     Attributes:
-        polygons: each a list of rings, float64 (n, 2) of x and y; the first is the outline, the others are its holes.
+        shapes: each with an area.
     """
 
-    polygons: tuple[Polygon, ...]
+    shapes: tuple[Annotation, ...]
+
+    @classmethod
+    def of(cls, polygons: Iterable[Polygon]) -> Region:
+        """Make a region of polygons: rings of x and y, the outside first, then the holes."""
+        return cls(tuple(Annotation((polygon,)) for polygon in polygons))
 
     @classmethod
     def rectangle(cls, window: Window) -> Region:
+        """Make a region of a window."""
         top, left, bottom, right = window.top, window.left, window.rows.stop, window.columns.stop
         ring = np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]], np.float64)
-        return cls(((ring,),))
+        return cls.of([(ring,)])
 
     def bounds(self, height: int, width: int) -> Window:
         """Return the smallest rectangle of an image's pixels that holds all of it; empty if it lies outside."""
-        points = np.concatenate([polygon[0] for polygon in self.polygons] or [np.zeros((1, 2))])
-        left, top = np.floor(points.min(axis=0)).astype(int).tolist()
-        right, bottom = np.ceil(points.max(axis=0)).astype(int).tolist()
+        if not self.shapes:
+            return Window(0, 0, 0, 0)
+        extents = np.array([extent(one) for one in self.shapes])
+        left, top = np.floor(extents[:, :2].min(axis=0)).astype(int).tolist()
+        right, bottom = np.ceil(extents[:, 2:].max(axis=0)).astype(int).tolist()
         return Window(top, left, bottom - top, right - left).clipped(height, width)
 
     def mask(self, window: Window) -> NDArray[np.bool_]:
         """Return which pixels of a window belong to it: bool (height, width)."""
         inside = np.zeros((window.height, window.width), bool)
-        for outline, *holes in self.polygons:
-            low, high = outline.min(axis=0), outline.max(axis=0)
-            if high[0] < window.left or high[1] < window.top:
+        for one in self.shapes:
+            left, top, right, bottom = extent(one)
+            beside = right <= window.left or left >= window.columns.stop
+            if beside or bottom <= window.top or top >= window.rows.stop:
                 continue
-            if low[0] > window.columns.stop or low[1] > window.rows.stop:
-                continue
-            filled = _filled(outline, window)
-            for hole in holes:
-                filled &= ~_filled(hole, window)
-            inside |= filled
+            part = cover(_moved(one, window), window.height, window.width)
+            rows, columns = part.pixels.shape
+            inside[part.top : part.top + rows, part.left : part.left + columns] |= part.pixels
         return inside
 
     def touches(self, window: Window) -> bool:
         """Tell whether any pixel of a window belongs to it."""
         return bool(self.mask(window).any())
 
-    def geojson(self, **properties: Any) -> dict[str, Any]:
-        """Return it as a FeatureCollection, one Feature a polygon, as QuPath's annotations are."""
-        return {
-            "type": "FeatureCollection",
-            "features": [
-                {
-                    "type": "Feature",
-                    "geometry": {"type": "Polygon", "coordinates": [ring.tolist() for ring in polygon]},
-                    "properties": {"objectType": "annotation", **properties},
-                }
-                for polygon in self.polygons
-            ],
-        }
+    def geojson(self, class_name: str) -> dict[str, Any]:
+        """Return its polygons as a FeatureCollection of annotations of QuPath, of a class."""
+        features = [
+            feature(one.polygons, class_name, f"{class_name}#{number}", kind="annotation")
+            for number, one in enumerate(self.shapes, start=1)
+        ]
+        return {"type": "FeatureCollection", "features": features}
 
 
 def parse_region(text: str, height: int, width: int) -> Region:
-    """Understand what a user gives as a region: "x,y,w,h" in pixels of the full image, or the path of a GeoJSON file.
+    """Understand what a user gives as a region: "x,y,w,h" in pixels of the full image, or the path of a file.
 
     Raises:
         MissingError: there is no such file.
@@ -96,65 +96,35 @@ def parse_region(text: str, height: int, width: int) -> Region:
         raise DataError(f"region {text}: give x,y,w,h in whole pixels of the full image, or a GeoJSON file")
     else:
         region = read_region(text)
-    if not region.bounds(height, width).height or not region.bounds(height, width).width:
+    bounds = region.bounds(height, width)
+    if not bounds.height or not bounds.width:
         raise DataError(f"region {text} lies outside the image, which is {width} wide and {height} high")
     return region
 
 
 def read_region(path: str | Path) -> Region:
-    """Read the polygons of a GeoJSON file: of a FeatureCollection, a Feature, a list of them, or a geometry.
+    """Read the shapes of an annotation file (`segdiff.data.annotations`): GeoJSON as QuPath writes it, and others.
 
     Raises:
-        MissingError: there is no such file. DataError: not GeoJSON, or without a polygon.
+        MissingError: there is no such file. DataError: not such a file, of several pictures, or without an area.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingError(f"no such region: {path}")
-    if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"{path} holds more than {MOST_BYTES // 2**20} MB; a region is a few polygons")
-    try:
-        polygons = tuple(_polygons(json.loads(path.read_text(encoding="utf-8"))))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} is not GeoJSON with polygons ({' '.join(str(error).split())})") from error
-    if not polygons:
-        raise DataError(f"{path} holds no polygon: draw the region as a closed shape")
-    return Region(polygons)
+    pictures = list(read_annotations(path, outline="cell").values())
+    if len(pictures) != 1:
+        raise DataError(f"{path} holds annotations of {len(pictures)} pictures; a region is of one")
+    shapes = tuple(one for one in pictures[0].annotations if not is_degenerate(one))
+    if not shapes:
+        raise DataError(f"{path} holds no shape with an area: draw the region as a closed shape")
+    return Region(shapes)
 
 
-def _polygons(content: Any) -> Iterator[Polygon]:
-    if isinstance(content, list):
-        for one in content:
-            yield from _polygons(one)
-        return
-    kind = content["type"]
-    if kind == "FeatureCollection":
-        yield from _polygons(content["features"])
-    elif kind == "Feature":
-        if content["geometry"] is not None:
-            yield from _polygons(content["geometry"])
-    elif kind == "GeometryCollection":
-        yield from _polygons(content["geometries"])
-    elif kind == "Polygon":
-        yield tuple(_ring(ring) for ring in content["coordinates"])
-    elif kind == "MultiPolygon":
-        for rings in content["coordinates"]:
-            yield tuple(_ring(ring) for ring in rings)
-
-
-def _ring(points: Any) -> NDArray[np.float64]:
-    ring = np.asarray([point[:2] for point in points], np.float64)
-    if ring.ndim != 2 or len(ring) < 3 or not np.isfinite(ring).all():
-        raise ValueError("a ring needs three points of two finite numbers")
-    return ring
-
-
-def _filled(ring: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
-    from skimage.draw import polygon
-
-    # skimage takes centres to be at whole numbers.
-    rows, columns = polygon(
-        ring[:, 1] - window.top - 0.5, ring[:, 0] - window.left - 0.5, (window.height, window.width)
-    )
-    filled = np.zeros((window.height, window.width), bool)
-    filled[rows, columns] = True
-    return filled
+def _moved(one: Annotation, window: Window) -> Annotation:
+    """A shape in the frame of a window."""
+    corner = np.array([window.left, window.top], np.float64)
+    polygons = tuple(tuple(ring - corner for ring in polygon) for polygon in one.polygons)
+    bitmap = one.bitmap
+    if bitmap is not None:
+        bitmap = Bitmap(bitmap.top - window.top, bitmap.left - window.left, bitmap.pixels)
+    return replace(one, polygons=polygons, bitmap=bitmap)

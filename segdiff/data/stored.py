@@ -113,9 +113,7 @@ def refuse_bombs(path: Path, size: int) -> None:
 
 def damaged(path: Path) -> DataError:
     """Return the error for a file of a known kind whose content cannot be decoded."""
-    return DataError(
-        f"{path} cannot be read: it is damaged or truncated (fetch it again, or save it anew as PNG elsewhere)"
-    )
+    return DataError(f"{path} cannot be read: it is damaged or truncated (fetch it anew, or save it as PNG elsewhere)")
 
 
 def count(number: int, what: str) -> str:

@@ -49,7 +49,7 @@ def read_tiff(path: Path, options: ReadOptions, notes: list[str]) -> Stored:
             page = plane.page
             _check(path, file, plane)
             return _stored(path, page, plane.read(), plane.channel_chosen, options, notes)
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except (Exception, RecursionError) as error:  # tifffile raises many kinds, imagecodecs' among them
         raise damaged(path) from error
@@ -108,6 +108,8 @@ def _stored(path: Path, page: Any, array: NDArray[Any], chosen: bool, options: R
     bits = _bits(page, array.dtype)
     if array.ndim == 2:
         palette = _palette(page, array) if photometric == PALETTE else None
+        if palette is not None and array.dtype == np.bool_:
+            array = array.astype(np.uint8)  # indices
         stored = Stored(array, _no_data(page, array), palette, None if palette is not None else bits, lossy)
     else:
         values, alpha = _samples(page, array, photometric)

@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data import writers
-from segdiff.data.images import to_rgb, value_scale
+from segdiff.data.annotations.outlines import outlines
+from segdiff.data.images import to_rgb
 from segdiff.data.regions import Region
 from segdiff.data.sources.base import ImageSource
+from segdiff.data.value_range import value_scale
+from segdiff.data.windows import Window
 
 THUMBNAIL = 2048  # pixels of the longer side
 LEAST, MOST = 0.04, 0.10  # of the threshold, as a fraction of the light of the glass
@@ -44,10 +47,19 @@ class Tissue:
     column_step: float
     threshold: float | None
 
+    def touches(self, window: Window) -> bool:
+        """Tell whether any pixel of a window of the full image lies in it."""
+        rows = slice(int(window.top / self.row_step), int((window.rows.stop - 1) / self.row_step) + 1)
+        columns = slice(int(window.left / self.column_step), int((window.columns.stop - 1) / self.column_step) + 1)
+        return bool(self.mask[rows, columns].any())
+
     def region(self) -> Region:
         """Return it as polygons in pixels of the full image; holes are kept."""
+        from scipy import ndimage
+
         steps = np.array([self.column_step, self.row_step])
-        return Region(tuple(tuple(ring * steps for ring in rings) for rings in _outlined(self.mask)))
+        parts = outlines(ndimage.label(self.mask)[0])
+        return Region.of(tuple(ring * steps for ring in polygon) for _, polygons in parts for polygon in polygons)
 
     def save(self, folder: str | Path, stem: str) -> dict[str, Path]:
         """Write the thumbnail's mask, <stem>_tissue.png, and <stem>_tissue.geojson, in pixels of the full image."""
@@ -56,7 +68,7 @@ class Tissue:
             "tissue_region": Path(folder) / f"{stem}_tissue.geojson",
         }
         writers.write_mask(paths["tissue"], self.mask)
-        writers.write_json(paths["tissue_region"], self.region().geojson(name="Tissue"))
+        writers.write_json(paths["tissue_region"], self.region().geojson("Tissue"))
         return paths
 
 
@@ -148,26 +160,3 @@ def _without_dust(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
     large = np.bincount(parts.ravel()) >= SMALLEST
     large[0] = False
     return np.asarray(large[parts])
-
-
-def _outlined(mask: NDArray[np.bool_]) -> list[list[NDArray[np.float64]]]:
-    """The rings of each connected part in pixels of the mask, x and y: the outline, then the holes."""
-    from scipy import ndimage
-
-    parts, _ = ndimage.label(mask)
-    found = []
-    for number, place in enumerate(ndimage.find_objects(parts), start=1):
-        part = np.pad(parts[place] == number, 1)
-        filled = ndimage.binary_fill_holes(part)
-        holes, count = ndimage.label(filled & ~part)
-        corner = np.array([place[1].start - 0.5, place[0].start - 0.5])  # the pad, and centres at half a pixel
-        shapes = [filled] + [holes == hole for hole in range(1, count + 1)]
-        found.append([_ring(shape) + corner for shape in shapes])
-    return found
-
-
-def _ring(shape: NDArray[np.bool_]) -> NDArray[np.float64]:
-    from skimage.measure import find_contours
-
-    rows_columns = max(find_contours(shape.astype(np.uint8), 0.5, fully_connected="low"), key=len)
-    return np.asarray(rows_columns[:, ::-1])

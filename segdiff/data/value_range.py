@@ -74,7 +74,7 @@ def value_range(source: Any) -> ValueRange:
     few = int(found.lit * OUTLIERS)
     for white, above in zip(whites, found.above, strict=True):
         allowed = int(found.lit * UNIT_OUTLIERS) if white == 1 and found.far <= few else few
-        if above <= allowed and found.below(white) <= allowed:
+        if above <= allowed and found.below(white) <= few:
             if dtype == np.uint16 and found.high > 255 and found.are_multiples(SPREAD):
                 white = WHITES[-1]
             return ValueRange(white, _note(source, dtype, white, found))

@@ -9,7 +9,7 @@ blocks a side.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +61,12 @@ class BlockObjects:
         self.mask, self.core = mask, core
         self.height, self.width = (int(n) for n in mask.shape)
         self._store: Store = {} if store is None else store
-        self._opened: OrderedDict[int, NDArray[np.integer]] = OrderedDict()
+        self._opened: OrderedDict[int, NDArray[np.int32]] = OrderedDict()
         self.components = find_components(mask, side)
         self.units = plan_units(self.components, side)
         self._smooth = max(1.0, SMOOTH * typical_component(self.components)) if len(self.components) else 1.0
+        self._boxes = np.array([_box(unit.window) for unit in self.units], np.int64).reshape(-1, 4)
+        self._firsts: list[NDArray[np.int64]] = []
         self._numbers = self._separate()
         self.count = sum(map(len, self._numbers))
 
@@ -75,16 +77,33 @@ class BlockObjects:
     def read(self, window: Window) -> NDArray[np.int32]:
         """Return the label map of a window: 1, 2, ... in the order of first pixels in the whole mask, 0 background."""
         found = np.zeros((window.height, window.width), np.int32)
-        for index, unit in enumerate(self.units):
-            common = _common(unit.window, window)
-            if common is None:
-                continue
+        top, left, bottom, right = self._boxes.T
+        near = (top < window.rows.stop) & (left < window.columns.stop) & (bottom > window.top) & (right > window.left)
+        for index in np.flatnonzero(near).tolist():
+            unit = self.units[index].window
+            common = _common(unit, window)
             numbers = np.concatenate([[0], self._numbers[index]]).astype(np.int32)
-            own = numbers[self._labels(index)[_inside(common, unit.window)]]
+            own = numbers[self._labels(index)[_inside(common, unit)]]
             part = found[_inside(common, window)]
             # Holes are filled, also around other objects; of objects one within the other the inner one comes later.
             np.maximum(part, own, out=part)
         return found
+
+    def by_unit(self) -> Iterator[tuple[NDArray[np.int32], Window, NDArray[np.int64], int]]:
+        """Give the objects unit by unit, from the top down.
+
+        Yields:
+            A label map of its own, 1, 2, ..., where it lies, the numbers of these objects in the whole mask, and the
+            number up to which all objects have been given with this unit.
+        """
+        order = sorted(range(len(self.units)), key=lambda index: self.units[index].window.top)
+        first = np.full(self.count + 2, self.height * self.width, np.int64)  # the first pixel of each object
+        for numbers, places in zip(self._numbers, self._firsts, strict=True):
+            first[numbers] = places
+        tops = [self.units[index].window.top for index in order] + [self.height]
+        for index, next_top in zip(order, tops[1:], strict=True):
+            complete = int(np.searchsorted(first[1:], next_top * self.width))
+            yield self._labels(index), self.units[index].window, self._numbers[index], complete
 
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.int32]:
         rows, columns = (range(length)[one] for one, length in zip(key, self.shape, strict=True))
@@ -106,7 +125,7 @@ class BlockObjects:
         if not areas:
             return []
         limit = speck_limit(np.concatenate(areas), np.concatenate(sure))
-        firsts = [self._finish(index, limit, largest < limit) for index in range(len(self.units))]
+        self._firsts = firsts = [self._finish(index, limit, largest < limit) for index in range(len(self.units))]
         order = np.argsort(np.concatenate(firsts), kind="stable")
         numbers = np.empty(len(order), np.int64)
         numbers[order] = np.arange(1, len(order) + 1)
@@ -188,7 +207,7 @@ class BlockObjects:
         self._store[index] = renumbered[filled]
         return first[order[ours]]
 
-    def _labels(self, index: int) -> NDArray[np.integer]:
+    def _labels(self, index: int) -> NDArray[np.int32]:
         """The label map of a unit; those read last are kept."""
         labels = self._opened.pop(index, None)
         self._opened[index] = labels = self._store[index] if labels is None else labels
@@ -232,10 +251,15 @@ def typical_component(components: Components) -> float:
     return float(2 * np.sqrt(np.median(components.area) / np.pi))
 
 
-def _common(one: Window, other: Window) -> Window | None:
+def _box(window: Window) -> tuple[int, int, int, int]:
+    return window.top, window.left, window.rows.stop, window.columns.stop
+
+
+def _common(one: Window, other: Window) -> Window:
+    """What two windows share, which is something."""
     top, left = max(one.top, other.top), max(one.left, other.left)
     bottom, right = min(one.rows.stop, other.rows.stop), min(one.columns.stop, other.columns.stop)
-    return Window(top, left, bottom - top, right - left) if bottom > top and right > left else None
+    return Window(top, left, bottom - top, right - left)
 
 
 def _inside(part: Window, whole: Window) -> tuple[slice, slice]:

@@ -18,6 +18,7 @@ from segdiff.errors import ConfigError
 from segdiff.inference.windows import Window
 
 LONGEST_SIDE = 2**20
+MOST_GROWTH = 64  # 10 micrometres per pixel, the coarsest of microscopes, is 40 times the 0.25 of most models
 STRIP = 512  # rows
 
 
@@ -40,13 +41,15 @@ class Grids:
         """The model's grid is `scale` times the image's, at least one pixel a side.
 
         Raises:
-            ConfigError: nothing would be left of the picture, or it would have millions of pixels a side.
+            ConfigError: nothing would be left of the picture, or it would grow more than 64 times, or beyond 2^20
+                pixels a side.
         """
         longest = max(height, width) * scale
-        if not 0.5 < longest <= LONGEST_SIDE:
+        most = min(LONGEST_SIDE, MOST_GROWTH * max(height, width))
+        if not 0.5 < longest <= most:
             raise ConfigError(
                 f"scale {scale:.4g} makes {longest:.4g} pixels of the {max(height, width)} of the picture's longer "
-                f"side: 1 to {LONGEST_SIDE} are possible (wrong --scale, --mpp or --diameter?)"
+                f"side: 1 to {most} are possible (wrong --scale, --mpp or --diameter?)"
             )
         return cls((height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
 

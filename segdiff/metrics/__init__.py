@@ -6,6 +6,14 @@ from segdiff.metrics.conformal import ConformalFit, fit_conformal, held_out_cove
 from segdiff.metrics.doubt import diversity, error_auroc
 from segdiff.metrics.instances import aji, dq, ece_objects, pq
 from segdiff.metrics.intervals import bootstrap_interval, bootstrap_ratio_interval
+from segdiff.metrics.mask_numbers import (
+    area_coverage,
+    area_crps,
+    chain_error,
+    count_coverage,
+    count_crps,
+    image_dispersion,
+)
 from segdiff.metrics.overlap import dice, iou, precision, recall
 from segdiff.metrics.predictive import coverage, crps, sample_interval
 from segdiff.metrics.published import fbound_published, wcov_published
@@ -20,10 +28,15 @@ __all__ = [
     "Metric",
     "Scoring",
     "aji",
+    "area_coverage",
+    "area_crps",
     "bootstrap_interval",
     "bootstrap_ratio_interval",
     "boundary_f",
     "brier",
+    "chain_error",
+    "count_coverage",
+    "count_crps",
     "coverage",
     "crps",
     "dice",
@@ -42,6 +55,7 @@ __all__ = [
     "hausdorff_95",
     "held_out_coverage",
     "hm_iou",
+    "image_dispersion",
     "iou",
     "nll",
     "pq",

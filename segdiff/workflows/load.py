@@ -13,7 +13,7 @@ from segdiff.artifacts.hub import any_from_pretrained
 from segdiff.artifacts.members import EnsembleArtifact
 from segdiff.errors import ConfigError
 from segdiff.inference.ensemble import Ensemble
-from segdiff.inference.options import CLASS_NAME_BEFORE, ComputeOptions, InferenceSettings
+from segdiff.inference.options import CLASS_NAME_BEFORE, ComputeOptions, ConformalSettings, InferenceSettings
 from segdiff.inference.predictor import ModelInfo, ModelPredictor
 from segdiff.inference.protocol import Predictor
 from segdiff.models.device import pick_device, resolve_precision
@@ -52,12 +52,19 @@ def load_predictor(
         return predictor_of(artifact, device, precision, runtime, compiled, fold=True)
 
     models: list[Predictor] = [
-        Ensemble([ready(member) for member in one.members.values()], one.identity, **one.inference)
+        _together(one, [ready(member) for member in one.members.values()])
         if isinstance(one, EnsembleArtifact)
         else ready(one)
         for one in loaded
     ]
     return models[0] if len(models) == 1 else Ensemble(models)
+
+
+def _together(artifact: EnsembleArtifact, members: Sequence[Predictor]) -> Ensemble:
+    settings = dict(artifact.inference)
+    if "conformal" in settings:
+        settings["conformal"] = read_settings(ConformalSettings, "inference.conformal", settings["conformal"])
+    return Ensemble(members, artifact.identity, **settings)
 
 
 def predictor_of(

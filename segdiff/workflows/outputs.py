@@ -32,12 +32,14 @@ class Result:
         image: as it was read; None where there is none to draw on.
         mpp: micrometres per pixel, for measurements; None where unknown.
         picture: name of the image, for the table and for the ids of objects.
+        apart: whether objects are told apart, so that the overlay draws each with an outline of its own.
     """
 
     prediction: Prediction
     image: NDArray[Any] | None = None
     mpp: float | None = None
     picture: str = ""
+    apart: bool = False
 
     @cached_property
     def labels(self) -> NDArray[np.int32]:
@@ -97,7 +99,8 @@ def _write_uncertainty(path: Path, result: Result) -> None:
 
 def _write_overlay(path: Path, result: Result) -> None:
     assert result.image is not None
-    writers.write_overlay(path, result.prediction.overlay(result.image))
+    labels = result.labels if result.apart else None
+    writers.write_overlay(path, result.prediction.overlay(result.image, labels))
 
 
 def _write_labels(path: Path, result: Result) -> None:
@@ -152,6 +155,11 @@ def measures_objects(names: Sequence[str]) -> bool:
     return any(OUTPUTS[name].measures for name in names)
 
 
+def tells_objects_apart(names: Sequence[str]) -> bool:
+    """Whether any of these outputs needs the objects told apart."""
+    return any(name in OBJECT_OUTPUTS for name in names)
+
+
 def output_paths(folder: str | Path, stem: str) -> dict[str, Path]:
     """All files that may be written for a stem, by the names of outputs: slide_mask.png, slide_probability.tif, ..."""
     return {name: Path(folder) / f"{stem}_{output.suffix}" for name, output in OUTPUTS.items()}
@@ -191,10 +199,20 @@ def save_prediction(
         ConfigError: an output that is not known, or a file exists already and `overwrite` is not set.
         ShapeError: several mask channels, of which files hold one.
     """
-    result = Result(prediction, image, mpp, stem if picture is None else picture)
-    prediction.single_mask()
+    picture = stem if picture is None else picture
+    return save_result(
+        Result(prediction, image, mpp, picture, tells_objects_apart(outputs)), folder, stem, outputs, overwrite
+    )
+
+
+def save_result(
+    result: Result, folder: str | Path, stem: str, outputs: Sequence[str] = DEFAULT_OUTPUTS, overwrite: bool = False
+) -> dict[str, Path]:
+    """Write a result as `save_prediction` does, whose arguments, return and errors it has."""
+    result.prediction.single_mask()
+    chosen = check_outputs(outputs)
     every = output_paths(folder, stem)
-    paths = {name: every[name] for name in check_outputs(outputs) if OUTPUTS[name].exists(result)}
+    paths = {name: every[name] for name in chosen if OUTPUTS[name].exists(result)}
     places = [*paths.values(), *(packed(path) for name, path in paths.items() if name == "outlines")]
     found = [path for path in places if path.exists()]
     if found and not overwrite:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.errors import ShapeError
-from segdiff.metrics.intervals import bootstrap_interval
+from segdiff.metrics.intervals import bootstrap_interval, bootstrap_ratio_interval
 from segdiff.metrics.table import METRICS, Scoring
 
 FORMAT_VERSION = 2  # of the JSON files; 1 had Dice and IoU alone
@@ -53,9 +53,34 @@ def score(
         for rater in truth
         for m in range(len(channels))
     ]
-    means = {name: float(np.mean([scores[name] for scores in found])) for name in scoring.names}
+    means = {name: _mean(name, found) for name in scoring.columns}
     values = {name: value if math.isfinite(value) else None for name, value in means.items()}
     return {**values, "empty": not (mask.any() or truth.any())}
+
+
+def _mean(name: str, found: Sequence[Mapping[str, float]]) -> float:
+    """The mean over raters and channels, weighted where the metric is."""
+    values = np.array([scores[name] for scores in found])
+    weight = METRICS[name].weight
+    if weight is None:
+        return float(values.mean())
+    weights = np.array([scores[weight] for scores in found])
+    counted = weights > 0
+    return float(np.average(values[counted], weights=weights[counted])) if counted.any() else float("nan")
+
+
+def _summary(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], float | None, Any]:
+    """The values of a metric over images, their mean (weighted where the metric is), and its interval."""
+    weight = METRICS[name].weight
+    if weight is None:
+        values = [row[name] for row in rows if row[name] is not None]
+        return values, float(np.mean(values)) if values else None, bootstrap_interval(values)
+    weighted = [(row[name], row[weight]) for row in rows if row[name] is not None and row[weight]]
+    values, weights = [value for value, _ in weighted], [weight for _, weight in weighted]
+    if not values:
+        return [], None, None
+    products = [value * weight for value, weight in weighted]
+    return values, float(sum(products) / sum(weights)), bootstrap_ratio_interval(products, weights)
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], scoring: Scoring) -> dict[str, Any]:
@@ -70,10 +95,10 @@ def summarise(rows: Sequence[Mapping[str, Any]], scoring: Scoring) -> dict[str, 
     """
     metrics = {}
     for name in scoring.names:
-        values = [row[name] for row in rows if row[name] is not None]
-        low, high = bootstrap_interval(values) or (None, None)
+        values, mean, interval = _summary(rows, name)
+        low, high = interval or (None, None)
         metrics[name] = {
-            "mean": float(np.mean(values)) if values else None,
+            "mean": mean,
             "low": low,
             "high": high,
             "undefined": len(rows) - len(values),

@@ -54,6 +54,25 @@ def test_a_temperature_and_a_threshold_are_of_what_the_members_say_together(pair
     assert (other.mask == got.mask).mean() > 0.999  # rounding at the threshold
 
 
+def test_intervals_are_of_what_the_members_say_together(pair):
+    both = {"temperature": 2.0, "threshold": 0.45}
+    fitted = {"level": 0.9, "images": 30, "area": [0.0, 1.5], "count": None}
+    save_ensemble(replace(load_ensemble(pair), inference={**both, "conformal": fitted}), pair)
+    predictor = load_predictor(pair, device="cpu")
+    assert predictor.predict(picture()).conformal == predictor.inference.conformal
+    assert predictor.inference.conformal.area == (0.0, 1.5)
+    assert predictor.predict(picture(), threshold=0.3).conformal.area is None
+    for wrong, said in (
+        ({"conformal": fitted}, "conformal: a mapping, beside"),
+        ({**both, "conformal": 3}, "conformal: a mapping, beside"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            save_ensemble(replace(load_ensemble(pair), inference=wrong), pair)
+    save_ensemble(replace(load_ensemble(pair), inference={**both, "conformal": {"size": [0.0, 1.0]}}), pair)
+    with pytest.raises(ConfigError, match="inference.conformal.size is not known"):
+        load_predictor(pair, device="cpu")
+
+
 def test_among_several_it_counts_as_one(pair, tmp_path):
     third, image = save_artifact(make_artifact(seed=2), tmp_path / "third"), picture()
     both = load_predictor([pair, third], device="cpu").predict(image)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from made import discs
-from runs import TINY
+from small_runs import TINY
 
 from segdiff.cli.main import main
 

@@ -53,6 +53,13 @@ def test_it_is_tiled_compressed_and_states_its_scale(tmp_path):
     assert not open_source(tmp_path / "b.ome.tif").mpp.known
 
 
+def test_the_same_image_gives_the_same_bytes(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "x.ome.tif", labels(100, 140), mpp=0.25, tile=64)
+    assert (tmp_path / "a" / "x.ome.tif").read_bytes() == (tmp_path / "b" / "x.ome.tif").read_bytes()
+
+
 def test_probabilities_shrink_by_their_means(tmp_path):
     array = np.random.default_rng(0).random((130, 203)).astype(np.float32)
     write(tmp_path / "a.ome.tif", array, shrink=mean, tile=64)

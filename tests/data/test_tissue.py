@@ -98,7 +98,7 @@ def test_files_hold_what_was_found(tmp_path):
 
 def test_nothing_found_is_a_region_without_polygons(tmp_path):
     tissue = find_tissue(ArraySource(slide()))
-    assert tissue.region().polygons == () and not tissue.region().touches(Window(0, 0, 200, 300))
+    assert tissue.region().shapes == () and not tissue.region().touches(Window(0, 0, 200, 300))
     tissue.save(tmp_path, "a")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import config, quiet
+from small_runs import config, quiet
 
 from segdiff.training.run import run_training
 

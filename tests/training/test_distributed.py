@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 import yaml
-from runs import config, quiet
 from safetensors.torch import load_file
+from small_runs import config, quiet
 
 from segdiff.errors import ConfigError
 from segdiff.training.checkpoint import load_checkpoint

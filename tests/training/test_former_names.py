@@ -3,7 +3,7 @@
 import pytest
 import torch
 import yaml
-from runs import TINY, assert_same_run, config, quiet
+from small_runs import TINY, assert_same_run, config, quiet
 
 from segdiff.cli.main import main
 from segdiff.errors import ConfigError

@@ -8,7 +8,7 @@ import torch
 import yaml
 from fakes import TINY_FAST
 from PIL import Image
-from runs import assert_same_run, quiet
+from small_runs import assert_same_run, quiet
 
 import segdiff
 from segdiff.cli.main import main

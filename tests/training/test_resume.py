@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fakes import TINY_MODEL
-from runs import assert_same_run, config, quiet
+from small_runs import assert_same_run, config, quiet
 
 import segdiff
 from segdiff.data.augment import build_augmentation

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import config, quiet
+from small_runs import config, quiet
 
 from segdiff.errors import ConfigError
 from segdiff.training.identity import run_identity

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import config, quiet, weights
+from small_runs import config, quiet, weights
 
 import segdiff
 from segdiff.data.writers import write_mask

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segdiff.data.resampling import Axis, resample
 from segdiff.data.sources.pixel_size import UNKNOWN, PixelSize
 from segdiff.data.windows import Window, tiles
-from segdiff.errors import ShapeError
+from segdiff.errors import DataError, ShapeError
 
 THUMBNAIL = 1024  # pixels of the longer side
 _MOST_AT_ONCE = 2048**2  # pixels of a level read in one go for a thumbnail
@@ -122,6 +122,10 @@ class ImageSource(ABC):
             found[window.rows, window.columns] = np.rint(values) if self.dtype.kind in "biu" else values
         return found
 
+    def level(self, number: int) -> ImageSource:
+        """Return a level as an image of its own."""
+        return OneLevel(self, number)
+
     def level_for(self, step: float) -> int:
         """Return the coarsest level whose pixels cover no more than `step` pixels of the full image."""
         fine = [n for n, level in enumerate(self.levels) if max(level.row_step, level.column_step) <= step * 1.001]
@@ -170,6 +174,38 @@ def _by_tile(positions: range, tile: int) -> list[tuple[slice, range]]:
     numbers = np.asarray(positions) // tile
     starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(positions)]
     return [(slice(a, b), range(positions[a], positions[b - 1] + 1)) for a, b in zip(starts, starts[1:], strict=False)]
+
+
+class OneLevel(ImageSource):
+    """A level of an image as an image of its own."""
+
+    def __init__(self, source: ImageSource, number: int) -> None:
+        level = source.levels[number]
+        self.source, self.number = source, number
+        self.shape, self.dtype = (level.height, level.width, *source.shape[2:]), source.dtype
+        self.levels = (Level(level.height, level.width),)
+        self.name, self.is_slide, self.tile = source.name, source.is_slide, source.tile
+        if source.mpp.x is not None and source.mpp.y is not None:
+            self.mpp = PixelSize(source.mpp.x * level.column_step, source.mpp.y * level.row_step, source.mpp.origin)
+
+    def _read(self, window: Window, level: int) -> NDArray[Any]:
+        return self.source.read(window, self.number)
+
+
+class OneChannel(ImageSource):
+    """A channel of an image, counted from 0, as a grey image."""
+
+    def __init__(self, source: ImageSource, channel: int) -> None:
+        channels = source.shape[2] if source.ndim == 3 else 1
+        if channel >= channels:
+            raise DataError(f"{source.name} has {channels} channels: there is no channel {channel + 1}")
+        self.source, self.channel = source, channel
+        self.shape, self.dtype, self.levels = source.shape[:2], source.dtype, source.levels
+        self.name, self.is_slide, self.tile, self.mpp = source.name, source.is_slide, source.tile, source.mpp
+
+    def _read(self, window: Window, level: int) -> NDArray[Any]:
+        part = self.source.read(window, level)
+        return part if part.ndim == 2 else part[..., self.channel]
 
 
 class Resized(ImageSource):

@@ -11,22 +11,35 @@ from segdiff.data.sources.ome_zarr import ZarrSource, is_zarr
 from segdiff.data.sources.pixel_size import read_pixel_size
 from segdiff.data.sources.tiff import TiffSource
 from segdiff.data.sources.vendor import SUFFIXES, OpenSlideSource, openslide_levels
+from segdiff.data.tiff import is_tiff
 from segdiff.errors import DataError, MissingError
 
 MOST_IN_MEMORY = 2**28  # bytes: plain pictures up to this size are read as a whole
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of BigTIFF
 
 
 def open_source(path: str | Path) -> ImageSource:
     """Open an image of any size and container.
 
-    Slides (a pyramid, SVS), and TIFFs of more than 256 MB of pixels, are read tile by tile; OME-Zarr chunk by chunk
-    (segdiff[zarr]); formats of scanners by OpenSlide (segdiff[slides]), also TIFFs in which it finds levels that are
-    not there as pages. All other images are read as a whole, as `segdiff.data.images.read_image` reads them.
+    What `open_slide` does not open is read as a whole, as `segdiff.data.images.read_image` reads it.
 
     Raises:
         MissingError: there is no such file.
         DataError: it cannot be read; ConfigError: it needs a package that is not installed. Both say what to do.
+    """
+    path = Path(path)
+    slide = open_slide(path)
+    return ArraySource(read_image(path), read_pixel_size(path), str(path)) if slide is None else slide
+
+
+def open_slide(path: str | Path) -> ImageSource | None:
+    """Open what is not to be read as a whole; None for all other images.
+
+    Slides (a pyramid, SVS), and TIFFs of more than 256 MB of pixels, are read tile by tile; OME-Zarr chunk by chunk
+    (segdiff[zarr]); formats of scanners by OpenSlide (segdiff[slides]), also TIFFs in which it finds levels that are
+    not there as pages.
+
+    Raises:
+        As `open_source`.
     """
     path = Path(path)
     if is_zarr(path):
@@ -38,15 +51,7 @@ def open_source(path: str | Path) -> ImageSource:
         raise DataError(f"{path}: .vsi is read by neither tifffile nor OpenSlide; export it as OME-TIFF from QuPath")
     if suffix in SUFFIXES:
         return OpenSlideSource(path)
-    if is_tiff(path) and (source := _open_tiff(path)) is not None:
-        return source
-    return ArraySource(read_image(path), read_pixel_size(path), str(path))
-
-
-def is_tiff(path: Path) -> bool:
-    """Tell by the first bytes of a file."""
-    with path.open("rb") as file:
-        return file.read(4) in _TIFF_MAGIC
+    return _open_tiff(path) if is_tiff(path) else None
 
 
 def _open_tiff(path: Path) -> ImageSource | None:
