@@ -66,6 +66,7 @@ class TrainerSettings:
         panels: pictures of so many validation images.
         threads: of the processor; null leaves PyTorch's choice.
         init_from: a model whose weights to go on from: a folder, a name, or "owner/name" on the hub; null for none.
+            This and the next are done before there is a `Trainer` (`segdiff.training.experiment`).
         encoder_weights: pretrained weights of an encoder of segmentation-models-pytorch, as that library names them
             ("imagenet"); null for random ones.
     """

@@ -67,7 +67,7 @@ class ZarrSource(ImageSource):
             from zarr.storage import ZipStore
         except ImportError:
             raise ConfigError(
-                f"{self.path} is Zarr, which needs another package: pip install 'segdiff[zarr]'"
+                f"{self.path} is Zarr, which needs another package, from Python 3.11 on: pip install 'segdiff[zarr]'"
             ) from None
         try:
             zipped = self.path.name.lower().endswith(ZIP_SUFFIX) and self.path.is_file()
