@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """tifffile's view of this file alone, with its remarks on odd tags kept quiet."""
     import tifffile
 
+    _refuse_ring(path)
     logger = logging.getLogger("tifffile")
     before, logger.disabled = logger.disabled, True
     try:
@@ -79,6 +81,30 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     finally:
         logger.disabled = before
+
+
+def _refuse_ring(path: Path) -> None:
+    """Refuse directories that lead back to one of them: tifffile would go round and round."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order = "<" if head[:1] == b"I" else ">"
+        big = struct.unpack(order + "H", head[2:4])[0] == 43
+        count, entry, offset = ("Q", 20, "Q") if big else ("H", 12, "I")
+        place = struct.unpack_from(order + offset, head, 8 if big else 4)[0]
+        seen: set[int] = set()
+        while place and place not in seen:
+            seen.add(place)
+            file.seek(place)
+            tags = file.read(struct.calcsize(count))
+            if len(tags) < struct.calcsize(count):
+                return
+            file.seek(struct.unpack(order + count, tags)[0] * entry, 1)
+            following = file.read(struct.calcsize(offset))
+            if len(following) < struct.calcsize(offset):
+                return
+            place = struct.unpack(order + offset, following)[0]
+    if place:
+        raise damaged(path)
 
 
 def _of_several_files(file: Any) -> bool:
