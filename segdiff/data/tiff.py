@@ -26,8 +26,9 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
 UNREADABLE = {8: "CIELAB", 9: "ICC LAB", 10: "ITU LAB", 32803: "raw mosaic", 32844: "LogL", 32845: "LogLuv"}
 UNREADABLE |= {34892: "linear raw", 51177: "depth map"}
 ASSOCIATED, UNASSOCIATED = 1, 2  # extra samples that are alpha
-# Compressions that decode to RGB by themselves (JPEG, Aperio's JPEG 2000, WebP, JPEG XL, ...) and lose something.
-LOSSY = {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 22610, 34934, 50001, 50002, 52546}
+# Compressions that decode to RGB by themselves: JPEG, Aperio's JPEG 2000, WebP, JPEG XL, ...
+DECODED_TO_RGB = {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 22610, 34934, 50001, 50002, 52546}
+JPEG = {6, 7}
 NO_DATA = 42113  # GDAL's tag
 
 
@@ -130,7 +131,8 @@ def _check(path: Path, file: Any, plane: Plane) -> None:
 
 def _stored(path: Path, page: Any, array: NDArray[Any], chosen: bool, options: ReadOptions, notes: list[str]) -> Stored:
     """What (H, W) or (H, W, S) samples mean."""
-    photometric, lossy = int(page.photometric or 0), int(page.compression) in LOSSY
+    # JPEG of more than 8 bits, and the other kinds, may be without loss: what they hold tells.
+    photometric, lossy = int(page.photometric or 0), int(page.compression) in JPEG and array.dtype == np.uint8
     bits = _bits(page, array.dtype)
     if array.ndim == 2:
         palette = _palette(page, array) if photometric == PALETTE else None
@@ -155,7 +157,7 @@ def _samples(page: Any, array: NDArray[Any], photometric: int) -> tuple[NDArray[
         top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
         light = 1 - array.astype(np.float32) / top  # what the inks leave
         array = (light[..., :3] * light[..., 3:] * top).round().astype(array.dtype)
-    elif photometric == YCBCR and int(page.compression) not in LOSSY and array.dtype == np.uint8:
+    elif photometric == YCBCR and int(page.compression) not in DECODED_TO_RGB and array.dtype == np.uint8:
         from PIL import Image
 
         array = np.array(Image.frombytes("YCbCr", array.shape[1::-1], array.tobytes()).convert("RGB"))
