@@ -31,7 +31,9 @@ from segdiff.inference.options import ComputeOptions, InferenceSettings
 from segdiff.inference.predictor import ModelPredictor
 from segdiff.models.build import build_segmenter
 from segdiff.models.device import autocast, resolve_precision
+from segdiff.models.folding import fold_segmenter
 from segdiff.models.normalisation import Normalisation
+from segdiff.models.segmenter import Segmenter
 from segdiff.training.configs import compose
 from segdiff.workflows.record import versions
 
@@ -41,17 +43,19 @@ GRID = [(1, 1), (2, 1), (2, 8), (2, 9), (4, 8), (2, 32)]  # (steps, chains)
 SIZES, COUNTS = (256, 512, 1024, 2048), (1, 2, 4, 8, 16, 32, 64)
 
 
-def predictor(model: str, precision: str = "auto", **sampling: Any) -> ModelPredictor:
-    """Of a network of conf/model with random weights."""
+def untrained(model: str) -> Segmenter:
+    """The network of conf/model with random weights."""
     torch.manual_seed(0)
-    published = model.startswith("segdiff")
-    config = compose(
-        [f"model={model}", f"diffusion={'published' if published else 'few_steps'}", "dataset.root=unused"]
-    )
-    for key in ("init", "encoder_weights"):
-        config["model"].pop(key, None)
-    segmenter = build_segmenter(config["model"], config["diffusion"]).eval()
+    diffusion = "published" if model.startswith("segdiff") else "few_steps"
+    config = compose([f"model={model}", f"diffusion={diffusion}", "dataset.root=unused"])
+    return build_segmenter(config["model"], config["diffusion"]).eval()
+
+
+def predictor(model: str, precision: str = "auto", **sampling: Any) -> ModelPredictor:
+    """Of `untrained`, ready as a model is when it is loaded."""
+    segmenter = fold_segmenter(untrained(model), resolve_precision(CPU, precision))
     chosen = Sampling("ddim", steps=2, chains=8, clip=True)
+    published = model.startswith("segdiff")
     windows = InferenceSettings(window=256, overlap=0.0) if published else InferenceSettings(window=None)
     compute = ComputeOptions("cpu", precision)
     return ModelPredictor(segmenter, Normalisation(), replace(chosen, **sampling), windows, compute=compute)

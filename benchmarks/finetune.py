@@ -26,15 +26,16 @@ from segdiff.data.writers import write_json
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.table import Scoring
 from segdiff.training.configs import compose
-from segdiff.training.run import environment, run_training
+from segdiff.training.environment import environment
+from segdiff.training.run import run_training
 from segdiff.workflows.evaluate import evaluate
 from segdiff.workflows.load import load_predictor, predictor_of
 from segdiff.workflows.scoring import mean_of
 
 WAYS = {
-    "from nuclei": ["model.init=nuclei"],
+    "from nuclei": ["trainer.init_from=nuclei"],
     "from scratch": [
-        "model.init=null",
+        "trainer.init_from=null",
         "model.mask_channels=2",
         "inference.channels=[mask,core]",
         "optimizer.lr=1.5e-3",
@@ -77,7 +78,7 @@ def main() -> None:
         low, high = one["interval"]
         print(f"{one['images']:3} images, seed {one['seed']}: Dice {one['dice']:+.4f} [{low:+.4f}, {high:+.4f}]")
     if args.json:
-        about = environment({"seed": args.seeds[0]}, 0.0)
+        about = environment(args.seeds[0], 0.0)
         write_json(args.json, {"steps": args.steps, **about, "differences": paired, "rows": rows})
 
 

@@ -6,8 +6,9 @@ Several patterns: their ensemble, of one model each.
 All folds of MoNuSeg together are its 30 training images. The mean over them and its interval say how the recipe does;
 the folds' own means, how that varies with what it is trained on. First as the models are; then each fold at a
 temperature and a threshold fitted to what the other models say of the other folds, never to images that it is scored
-on. What is fitted to all is for a model that is trained on all images ("calibration" in the file). `segdiff compare`
-takes two of these files for the models as they are.
+on. What is fitted to all is for a model that is trained on all images ("calibration" in the file): temperature,
+threshold, and cross-conformal intervals of area and count, of which each fold's coverage by the other folds is told.
+`segdiff compare` takes two of these files for the models as they are.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from segdiff.data.writers import write_json
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.protocol import Predictor
+from segdiff.metrics.conformal import held_out_coverage, least_images
 from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.table import Scoring
 from segdiff.settings import plain
 from segdiff.workflows.calibrate import Calibration
 from segdiff.workflows.evaluate import EvaluateOptions, evaluate, score_prediction
 from segdiff.workflows.load import load_predictor
+from segdiff.workflows.numbers import NumberCalibration
 from segdiff.workflows.record import describe
 from segdiff.workflows.scoring import summarise
 
@@ -61,13 +64,20 @@ def main() -> None:
         _tell(fold.number, "calibrated by the other folds", calibrated[-1])
     _summarise("as they are", as_they_are)
     _summarise("calibrated by the other folds", calibrated)
-    calibration = _fitted([fold.calibration for fold in folds])
+    calibration: dict[str, Any] = _fitted([fold.calibration for fold in folds])
+    numbers = _numbers(folds, calibration)
+    calibration["conformal"] = numbers.fit()
     print(f"fitted to all: {calibration}")
+    covered = _covered(numbers, [fold.number for fold in folds for _ in fold.shown])
+    print(f"covered by intervals that are fitted to the other folds: {covered}")
     if args.json:
         rows = [row for one in as_they_are for row in one["per_image"]]
         shared = {name: as_they_are[0][name] for name in ("protocol", "dataset", "split", "versions")}
         whole = {**shared, **summarise(rows, Scoring(METRICS))}  # what `segdiff compare` reads
-        write_json(args.json, {"calibration": calibration, **whole, "folds": calibrated, "as_they_are": as_they_are})
+        write_json(
+            args.json,
+            {"calibration": calibration, "covered": covered, **whole, "folds": calibrated, "as_they_are": as_they_are},
+        )
 
 
 class Fold:
@@ -98,6 +108,26 @@ class Fold:
             "options": {**self.scores["options"], "prediction": plain(options)},
         }
         return {**self.scores, **told, **summarise(rows, scoring)}
+
+
+def _numbers(folds: list[Fold], fitted: dict[str, Any]) -> NumberCalibration:
+    """How far area and count of all folds are off, at a temperature and a threshold."""
+    found = NumberCalibration()
+    for fold in folds:
+        for sample, said in fold.shown:
+            found.add(said.at(**fitted), sample)
+    return found
+
+
+def _covered(numbers: NumberCalibration, folds: list[int]) -> dict[str, float | None]:
+    """The share of images that 90 % intervals of the other folds cover; None where these have too few images."""
+    fewest = len(folds) - max(folds.count(fold) for fold in folds)
+    found: dict[str, float | None] = {}
+    for name, errors in numbers.errors.items():
+        known = [error for error in errors if error is not None]
+        enough = len(known) == len(folds) and fewest >= least_images()
+        found[name] = float(held_out_coverage(known, numbers.deviations[name], folds).mean()) if enough else None
+    return found
 
 
 def _summarise(kind: str, folds: list[dict[str, Any]]) -> None:

@@ -54,7 +54,6 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     config = compose(["model=segdiff_small", "diffusion=published", "dataset.root=unused"])
-    config["model"].pop("init")
     segmenter = build_segmenter(config["model"], config["diffusion"])
     assert isinstance(segmenter, DiffusionSegmenter)
     # In turns, so that what else the machine does meets both.

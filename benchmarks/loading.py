@@ -1,6 +1,6 @@
 """How fast training samples are made: samples a second of `batches` on MoNuSeg, protocol `paper`.
 
-    python benchmarks/loading.py --root DIR [--workers 0 2] [--augmentation paper_small paper]
+    python benchmarks/loading.py --root DIR [--workers 0 2] [--augmentation published_small published]
 
 Images are decoded and resized before the clock starts, as from the second pass of a training on. One line for
 each setting: the median of the repetitions, and their range.
@@ -24,6 +24,7 @@ from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import dataset_from_config
 from segdiff.data.loader import TrainingSamples, batches
 from segdiff.data.protocols import get_protocol
+from segdiff.training.configs import compose
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -50,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", required=True, help="folder that holds 'MoNuSeg 2018 Training Data'")
     parser.add_argument(
-        "--augmentation", nargs="+", default=["paper_small", "paper"], help="choices of conf/augmentation"
+        "--augmentation", nargs="+", default=["published_small", "published"], help="choices of conf/augmentation"
     )
     parser.add_argument("--workers", nargs="+", type=int, default=[0, 2], help="numbers of worker processes")
     parser.add_argument("--batch-size", type=int, default=8)
@@ -63,7 +64,7 @@ def main() -> None:
     fixed = partial(normalise, mean=config["normalisation"]["mean"], std=config["normalisation"]["std"])
     print(f"{os.cpu_count()} cores, torch {torch.__version__}, batches of {options.batch_size}")
     for name, workers in itertools.product(options.augmentation, options.workers):
-        augment = build_augmentation(yaml.safe_load((CONF / "augmentation" / f"{name}.yaml").read_text()))
+        augment = build_augmentation(compose([f"augmentation={name}", "dataset.root=unused"])["augmentation"])
         speeds = []
         for repeat in range(options.repeats):
             dataset = dataset_from_config(config, "train")

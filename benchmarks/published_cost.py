@@ -44,7 +44,6 @@ def calls() -> dict[str, Callable[[], Any]]:
 
     torch.manual_seed(0)
     config = compose(["experiment=published_monuseg", "dataset.root=unused"])
-    config["model"].pop("init")
     segmenter = build_segmenter(config["model"], config["diffusion"]).eval()
     assert isinstance(segmenter, DiffusionSegmenter)
     network: Any = segmenter.network

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fast_cost import SIZE, picture, predictor
+from fast_cost import SIZE, picture, predictor, untrained
 from published_cost import measure
 
 from segdiff.artifacts.exports import save_onnx
@@ -36,9 +36,10 @@ def saved(model: str, folder: Path) -> Path:
     """The network with random weights as a model folder, exported."""
     made = predictor(model)
     config = compose([f"model={model}", "diffusion=few_steps", "dataset.root=unused"])
-    settings = {k: v for k, v in config["model"].items() if k not in ("init", "encoder_weights")}
     inference = {"window": None, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5}
-    artifact = Artifact(made.segmenter, settings, config["diffusion"], made.normalisation, made.sampling, inference)
+    artifact = Artifact(
+        untrained(model), config["model"], config["diffusion"], made.normalisation, made.sampling, inference
+    )
     save_artifact(artifact, folder / model)
     save_onnx(load_artifact(folder / model))
     return folder / model

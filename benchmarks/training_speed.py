@@ -35,8 +35,6 @@ def step(model: str, precision: str) -> tuple[Callable[[], Any], int]:
     config = compose(
         [f"model={model}", f"diffusion={'published' if published else 'few_steps'}", "dataset.root=unused"]
     )
-    for key in ("init", "encoder_weights"):
-        config["model"].pop(key, None)
     segmenter = build_segmenter(config["model"], config["diffusion"]).train().to(memory_format=torch.channels_last)
     count, side = BATCH.get(model, (8, 192))
     image, mask = torch.randn(count, 3, side, side), torch.randn(count, 1, side, side).sign()

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 import segdiff
-from segdiff.data.images import read_image
-from segdiff.workflows.outputs import save_prediction
 
 
 def main(model: str, picture: str, output: str = "out") -> None:
     predictor = segdiff.load(model)
-    image = read_image(picture)  # (H, W) or (H, W, C), of any type that pictures have
+    image = segdiff.read_image(picture)  # (H, W) or (H, W, C), of any type that pictures have
 
     # The model's own sampling. Several chains start from different noise; their mean is the probability.
     prediction = predictor.predict(image)
@@ -45,7 +43,7 @@ def main(model: str, picture: str, output: str = "out") -> None:
     on_disk = predictor.predict(np.load(Path(output) / "picture.npy", mmap_mode="r"))
     print(f"from disk the same: {np.array_equal(on_disk.mask, prediction.mask)}")
 
-    for path in save_prediction(prediction, output, "picture", image=image, overwrite=True).values():
+    for path in segdiff.save_prediction(prediction, output, "picture", image=image, overwrite=True).values():
         print(path)
 
 

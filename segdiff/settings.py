@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -16,25 +16,34 @@ ABSENT = object()
 
 
 def read_settings(kind: type[T], group: str, given: Any) -> T:
-    """The dataclass `kind` of a configuration group; a field that is a dataclass itself takes a mapping.
+    """Read the dataclass `kind` of a configuration group; a field that is a dataclass itself takes a mapping.
 
+    Args:
+        kind: a dataclass.
+        group: the name that its keys have before them in messages; empty for a whole configuration.
+        given: plain values.
     Raises:
-        ConfigError: not a mapping, a key that is not known, or a value of another type or that cannot be.
+        ConfigError: not a mapping, a key that is not known or is missing, or a value of another type or that cannot be.
     """
     if not isinstance(given, Mapping):
-        raise ConfigError(f"{group}={given}: expected a mapping of settings")
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+        raise ConfigError(f"{group or 'the configuration'}={given}: expected a mapping of settings")
+    prefix = f"{group}." if group else ""
+    declared = fields(kind)  # type: ignore[arg-type]
+    known = [f.name for f in declared]
     unknown = [key for key in given if key not in known]
     if unknown:
-        raise ConfigError(f"{group}.{unknown[0]} is not known; known: {', '.join(known)}")
+        raise ConfigError(f"{prefix}{unknown[0]} is not known; known: {', '.join(known)}")
     hints = get_type_hints(kind)
     values = {}
     for key, value in given.items():
         hint = hints[key]
-        if hasattr(hint, "__dataclass_fields__") and isinstance(value, Mapping):
-            value = read_settings(hint, f"{group}.{key}", value)
-        _check_type(f"{group}.{key}", value, hint)
+        if isinstance(hint, type) and is_dataclass(hint) and not isinstance(value, hint):
+            value = read_settings(hint, f"{prefix}{key}", value)
+        _check_type(f"{prefix}{key}", value, hint)
         values[key] = value
+    for f in declared:
+        if f.name not in values and f.default is MISSING and f.default_factory is MISSING:
+            raise ConfigError(f"{prefix}{f.name} must be given")
     return kind(**values)
 
 
@@ -93,6 +102,8 @@ def _is(value: Any, hint: Any) -> bool:
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return any(_is(value, choice) for choice in get_args(hint))
+    if origin is not None and issubclass(origin, Mapping):
+        return isinstance(value, Mapping)
     if origin is not None and issubclass(origin, Sequence):
         items = [arg for arg in get_args(hint) if arg is not Ellipsis]
         if not isinstance(value, (list, tuple)):
@@ -108,6 +119,6 @@ def _describe(hint: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_describe(choice) for choice in get_args(hint))
     if origin is not None:
-        return "a list"
+        return "a mapping of settings" if issubclass(origin, Mapping) else "a list"
     names = {type(None): "null", int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     return names.get(hint, getattr(hint, "__name__", str(hint)))

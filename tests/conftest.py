@@ -12,6 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 import torch
+from made import discs
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the data sets in {folder}, which are not part of the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder data set of six pictures of discs (`made.discs`), which no test may change."""
+    return discs(tmp_path_factory.mktemp("discs"))
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
+from segdiff.artifacts.folder import Artifact
 from segdiff.diffusion.sampling import Sampling
 from segdiff.inference.options import ComputeOptions, InferenceSettings
 from segdiff.inference.predictor import ModelInfo, ModelPredictor
+from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
 
@@ -94,6 +98,29 @@ def make_predictor(answer: Answer = red, *, chains: int = 1, **settings: Any) ->
         ModelInfo(identity, scale or {}),
         ComputeOptions("cpu", "float32"),
     )
+
+
+def make_artifact(seed: int = 0) -> Artifact:
+    """A model of random weights with settings that are no defaults."""
+    torch.manual_seed(seed)
+    diffusion = {"schedule": "cosine", "steps": 10, "prediction": "v"}
+    return Artifact(
+        build_segmenter(TINY_MODEL, diffusion),
+        TINY_MODEL,
+        diffusion,
+        Normalisation("fixed", (1, 2, 3), (4, 5, 6)),
+        Sampling("ddim", times=(1, 5), chains=2),
+        {"window": 64, "overlap": 0.25, "weights": "gaussian", "threshold": 0.4},
+        {"mpp": 0.5, "object_diameter_px": None},
+        {"data": "made up", "license": "cc0-1.0"},
+    )
+
+
+def change_config(folder: Path, **values: Any) -> None:
+    """Change keys of the `config.yaml` of a model folder."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config.update(values)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
 def picture(height: int = 75, width: int = 90, seed: int = 0) -> np.ndarray:

@@ -1,21 +1,20 @@
 """Every choice in conf/ composes, and is accepted by what reads it."""
 
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import torch
 
+from segdiff.data.augment import Settings as AugmentationSettings
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import DATASETS
 from segdiff.data.protocols import get_protocol
-from segdiff.diffusion.sampling import Sampling
-from segdiff.inference.options import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
-from segdiff.settings import read_settings
+from segdiff.settings import plain, read_settings
 from segdiff.training.configs import compose, conf_folder
-from segdiff.training.run import GROUPS
-from segdiff.training.settings import OptimizerSettings, TrainerSettings
+from segdiff.training.options import TrainOptions, read_options
 from segdiff.training.tracking import read_tracking
 
 CHOICES = sorted(p.relative_to(conf_folder()).with_suffix("").as_posix() for p in conf_folder().glob("*/*.yaml"))
@@ -29,18 +28,13 @@ def composed(*overrides):
 def test_choice_composes_and_is_accepted(choice):
     group, name = choice.split("/")
     config = composed(f"{group}={name}")
-    assert set(config) == {*GROUPS, "seed", "device", "resume", "run", "tracking"}
+    assert set(config) == {f.name for f in fields(TrainOptions)}
+    read_options(config)
     read_tracking(config["tracking"])
-    read_settings(TrainerSettings, "trainer", config["trainer"])
-    read_settings(OptimizerSettings, "optimizer", config["optimizer"])
-    read_settings(Sampling, "sampling", config["sampling"])
     read_settings(Normalisation, "normalisation", config["dataset"]["normalisation"])
-    InferenceSettings(**config["inference"])
     build_augmentation(config["augmentation"])
     assert config["dataset"]["kind"] in DATASETS
     get_protocol(config["dataset"]["protocol"], config["dataset"]["kind"])
-    for of_training in ("init", "encoder_weights"):
-        config["model"].pop(of_training, None)
     if config["model"]["kind"] == "smp":  # not every encoder can be built without memory
         build_segmenter(config["model"], config["diffusion"])
         return
@@ -49,16 +43,36 @@ def test_choice_composes_and_is_accepted(choice):
 
 
 def test_published_training_is_the_published_one():
-    config = composed(
-        "model=segdiff_monuseg",
-        *(f"{g}=published" for g in ("diffusion", "optimizer", "trainer", "sampling")),
-        "augmentation=paper",
-    )
+    """With one override."""
+    config = composed("experiment=published_monuseg")
     assert config["trainer"]["ema"] == 0.9999 and config["trainer"]["max_steps"] == 300_000
     assert config["optimizer"]["lr"] == 1e-4 and config["optimizer"]["clip_norm"] is None
     assert config["diffusion"]["steps"] == 100 and config["diffusion"]["prediction"] == "epsilon"
     assert config["sampling"]["chains"] == 9 and config["sampling"]["clip"] is False
-    assert config["augmentation"]["crop"] == 256
+    assert config["augmentation"]["crop"] == 256 and config["augmentation"]["rotation"] == 22
+
+
+@pytest.mark.parametrize("name", ["monuseg", "vaihingen", "cityscapes"])
+def test_an_experiment_named_published_chooses_what_is_published_in_every_group(name):
+    """Nothing of it but the length of a batch and what the data set has of its own is said beside the choices."""
+    config = composed(f"experiment=published_{name}")
+    of_data = {
+        "monuseg": ["augmentation=published", "inference=published"],
+        "vaihingen": ["augmentation=published_vaihingen", "inference=published", "trainer.batch_size=8"],
+        "cityscapes": ["augmentation=published_cityscapes", "inference=published_cityscapes", "trainer.batch_size=30"],
+    }[name]
+    chosen = [f"{group}=published" for group in ("diffusion", "optimizer", "trainer", "sampling")]
+    said = composed(f"dataset={name}", f"model=segdiff_{name}", *chosen, *of_data)
+    config["inference"]["class_name"] = said["inference"]["class_name"]
+    assert config == said
+
+
+def test_the_augmentation_none_names_every_setting_and_what_changes_nothing():
+    """The others give what differs from it: a setting that it lacked could not be given on the command line."""
+    config = composed("augmentation=none")["augmentation"]
+    assert config == plain({**asdict(AugmentationSettings()), "crop": 256})
+    for path in (conf_folder() / "augmentation").glob("*.yaml"):
+        assert composed(f"augmentation={path.stem}")["augmentation"].keys() == config.keys()
 
 
 @pytest.mark.parametrize("path", sorted(conf_folder().glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}")

@@ -36,6 +36,8 @@ def installed(tmp_path_factory):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "segdiff/py.typed" in names
+    templates = (ROOT / "segdiff" / "workflows" / "report" / "templates").iterdir()
+    assert {f"segdiff/workflows/report/templates/{path.name}" for path in templates} <= set(names)
     wanted = {f"segdiff/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     assert wanted <= set(names)
     assert {f"segdiff/weights/nuclei/{name}" for name in ("model.safetensors", "config.yaml", "README.md")} <= set(

@@ -102,7 +102,7 @@ def seeds() -> dict[str, bytes]:
     for name in COMPRESSIONS:
         array = COLOUR if name in ("webp", "jpeg") else DEEP if name not in ("jpegxl",) else COLOUR
         found[f"{name}.tif"] = tiff(array, photometric="rgb", compression=None if name == "none" else name)
-    return found
+    return {name: bytes(content) for name, content in found.items()}
 
 
 def mutated(content: bytes, draw: random.Random) -> bytes:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import shutil
 import sys
 from collections import Counter
@@ -30,7 +29,7 @@ from segdiff.data.images import images_in, read_image, to_rgb
 from segdiff.data.masks import read_mask
 from segdiff.data.objects import median_diameter
 from segdiff.data.resize import resize_image, resize_truth
-from segdiff.data.writers import atomic
+from segdiff.data.writers import atomic, write_csv
 from segdiff.errors import ConfigError, DataError, MissingError
 
 UNSTAINED = ("fluorescence", "brightfield")
@@ -73,12 +72,7 @@ def main() -> int:
             _convert(folder, row["stem"], args.out, resized=row["look"] != ORGAN)
             repeat = _repeat(row["look"], sizes[row["group"]], bool(organs))
             rows.append({"stem": row["stem"], "group": row["group"], "look": row["look"], "repeat": repeat})
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        with atomic(args.out / "index.csv") as file:
-            file.write(text.getvalue().encode())
+        write_csv(args.out / "index.csv", list(rows[0]), rows)
     except BaseException:
         shutil.rmtree(args.out, ignore_errors=True)
         raise

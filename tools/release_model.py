@@ -6,8 +6,9 @@
         --facts tools/cards/monuseg.yaml --scores benchmarks/results/monuseg_folds.json --out models/monuseg
 
 Facts are a YAML file: what `segdiff.artifacts.card.model_card` takes, less the scores; and "scored", a mapping from the
-names of score files (without .json) to "of", what they are scores of, and "command", what made them. A file that holds
-several of `segdiff evaluate --json` under "folds" counts as one over all their images. No figure is typed in.
+names of score files (without .json) to "of", what they are scores of, and "command", what made them; or to a list of
+such, each with "begins", how the names of its images begin: scores of each organ, say. A file that holds several of
+`segdiff evaluate --json` under "folds" counts as one over all their images. No figure is typed in.
 
 Several make an ensemble; what is to be said of each of them alone, the facts have under "members", by name. Views
 are then those of every member, and a calibration without a name is of what they say together.
@@ -76,7 +77,7 @@ def main() -> int:
         raise ConfigError(f"--calibration: there is no model {unknown[0]}")
     if args.panel is not None:
         facts["pictures"] = [{"file": PANEL, "text": panel["text"]}]
-    facts["scores"] = [_score(path, about) for path in args.scores]
+    facts["scores"] = [score for path in args.scores for score in _scores(path, about)]
     made = {name: _ready(folder, args.views, fitted.get(name, {})) for name, folder in folders.items()}
     known = FILES | set(folders) | set(load_ensemble(args.out).members if is_ensemble(args.out) else ())
     if args.out.is_dir() and (others := sorted({path.name for path in args.out.iterdir()} - known)):
@@ -99,11 +100,11 @@ def _named(argument: str) -> tuple[str, Path]:
     return (name, Path(folder)) if re.fullmatch(r"\w+", name) and folder else ("", Path(argument))
 
 
-def _fitted(path: Path) -> dict[str, float]:
+def _fitted(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))["calibration"])
 
 
-def _ready(folder: Path, views: int | None, fitted: Mapping[str, float]) -> Artifact:
+def _ready(folder: Path, views: int | None, fitted: Mapping[str, Any]) -> Artifact:
     """The trained model with the settings that it is to have."""
     artifact = load_artifact(folder)
     if views is not None:
@@ -125,12 +126,26 @@ def _draw(predictor: Predictor, root: Path, panel: Mapping[str, Any], path: Path
     draw_panels([(sample, predictor.predict(sample.image)) for sample in samples], path)
 
 
-def _score(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+def _scores(path: Path, about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scores of a file: one for each description that the facts have of it."""
     if path.stem not in about:
         raise ConfigError(f"{path}: the facts do not say what {path.stem} is of (scored: ...)")
     content = json.loads(path.read_text(encoding="utf-8"))
     parts: Sequence[Mapping[str, Any]] = content.get("folds") or [content]
     rows = [row for part in parts for row in part["per_image"]]
+    described = about[path.stem]
+    scores = []
+    for of in described if isinstance(described, list) else [described]:
+        own = [row for row in rows if row["name"].startswith(of.get("begins", ""))]
+        if not own:
+            raise ConfigError(f"{path} has no image whose name begins with {of['begins']}")
+        head = {"on": of["of"], "command": of["command"], "protocol": parts[0]["protocol"], "images": len(own)}
+        scores.append({**head, **_means(own)})
+    return scores
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over images and their intervals."""
     values, intervals = {}, {}
     for name in SHOWN:
         found = [row[name] for row in rows if row.get(name) is not None]
@@ -139,15 +154,7 @@ def _score(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
             low_high = bootstrap_interval(found)
             if low_high:
                 intervals[name] = [round(value, 4) for value in low_high]
-    of = about[path.stem]
-    described = {"on": of["of"], "command": of["command"]}
-    return {
-        **described,
-        "protocol": parts[0]["protocol"],
-        "images": len(rows),
-        "values": values,
-        "intervals": intervals,
-    }
+    return {"values": values, "intervals": intervals}
 
 
 if __name__ == "__main__":

@@ -28,8 +28,11 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 PANEL = "examples.png"  # a picture that the card may show
 EXPORTS = "onnx"  # a folder of files for other runtimes (`segdiff.artifacts.exports`)
 KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "looks", "training")
-INFERENCE_KEYS = ("window", "overlap", "weights", "threshold", "grid", "temperature", "channels", "class_name")
-MAY_LACK = ("training", "looks", "grid", "temperature", "channels", "class_name")  # what older files do not have
+INFERENCE_KEYS = (
+    *("window", "overlap", "weights", "threshold", "grid", "temperature", "channels", "class_name", "conformal"),
+)
+# What older files do not have.
+MAY_LACK = ("training", "looks", "grid", "temperature", "channels", "class_name", "conformal")
 SCALE_KEYS = ("mpp", "object_diameter_px")
 
 
@@ -44,7 +47,8 @@ class Artifact:
         normalisation: as trained.
         sampling: the default of prediction.
         inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold,
-            temperature, grid (height, width that pictures are resized to, or null), class_name (what one object is).
+            temperature, grid (height, width that pictures are resized to, or null), class_name (what one object is),
+            conformal (how area and count become intervals).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
         training: what is worth telling of its training; for the model card and `segdiff models`.
         identity: name and hash of the weights and settings; empty until saved or loaded.

@@ -32,6 +32,7 @@ from segdiff.settings import plain
 
 KEYS = ("format_version", "members", "inference", "training")
 INFERENCE_KEYS = ("temperature", "threshold")
+MAY_LACK = "conformal"  # intervals of area and count, beside them
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # of a folder right inside: no path leads elsewhere
 
 
@@ -41,14 +42,15 @@ class EnsembleArtifact:
 
     Args:
         members: by the names of their folders, in order; two or more.
-        inference: "temperature" and "threshold" of what they say together; empty: each member has its own.
+        inference: "temperature" and "threshold" of what they say together, and "conformal" (intervals of area and
+            count) if fitted; empty: each member has its own, and there are no intervals.
         training: what is worth telling of all of them, as `Artifact.training`.
         identity: name and hash of the members; empty until loaded.
         path: of the folder that it was loaded from.
     """
 
     members: Mapping[str, Artifact]
-    inference: Mapping[str, float] = field(default_factory=dict)
+    inference: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     identity: str = ""
     path: Path | None = None
@@ -129,10 +131,13 @@ def _wrong_names(names: Any) -> str:
 
 def _wrong_numbers(inference: Any) -> str:
     """Likewise of the temperature and threshold of all."""
-    if not isinstance(inference, Mapping) or set(inference) not in (set(), set(INFERENCE_KEYS)):
+    if not isinstance(inference, Mapping) or set(inference) - {MAY_LACK} not in (set(), set(INFERENCE_KEYS)):
         return f"inference: {' and '.join(INFERENCE_KEYS)} are needed, or nothing"
-    wrong = [f"{k}={v}" for k, v in inference.items() if isinstance(v, bool) or not isinstance(v, (int, float))]
-    if wrong or not inference:
+    if not isinstance(inference.get(MAY_LACK, {}), Mapping) or set(inference) == {MAY_LACK}:
+        return f"inference.{MAY_LACK}: a mapping, beside {' and '.join(INFERENCE_KEYS)}, is needed"
+    numbers = {k: v for k, v in inference.items() if k in INFERENCE_KEYS}
+    wrong = [f"{k}={v}" for k, v in numbers.items() if isinstance(v, bool) or not isinstance(v, (int, float))]
+    if wrong or not numbers:
         return f"inference.{wrong[0]}: it must be a number" if wrong else ""
     temperature, threshold = (inference[key] for key in INFERENCE_KEYS)
     if not 0 < temperature < float("inf"):

@@ -17,8 +17,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from segdiff import __version__
 from segdiff.errors import REMEDIES, SegdiffError, UserError
+from segdiff.version import __version__
 
 COMMANDS = {
     "check-data": "look a data set over before training on it",
@@ -27,7 +27,9 @@ COMMANDS = {
     "evaluate": "scores of a model on a data set",
     "join": "one of the scores of several parts (evaluate --part)",
     "score": "scores of masks made by any tool",
+    "report": "a page to look at predictions, scores or a training with",
     "compare": "the paired difference between two files of scores",
+    "convert": "masks and annotations from one format into another",
     "models": "the models that come with segdiff",
     "export": "write a model for other runtimes (ONNX)",
     "import-official": "make a model folder of a checkpoint of the published code",

@@ -33,9 +33,12 @@ EPILOG = """each image gives, in the output folder,
   NAME_overlay.png       the mask's outline over the picture
 with --instances, or by their names in --outputs, of every object,
   NAME_labels.tif        its number, 0 is background
-  NAME_objects.csv       place, area, mean probability and uncertainty, confidence (share of the chains that have it)
+  NAME_objects.csv       place, size, shape, colour, mean probability and uncertainty, confidence
   NAME_outlines.geojson  its outline, for QuPath
-and prediction.json says how they were made. --outputs takes the names without NAME_ and suffix."""
+Whole slides (SVS, pyramidal TIFF, OME-Zarr, and what OpenSlide reads) give NAME_mask.ome.tif, and NAME_labels.ome.tif
+in place of NAME_labels.tif; NAME_tissue.png and .geojson say where tissue was found. Maps of numbers of slides are
+written where --outputs names them: NAME_probability.ome.tif, NAME_uncertainty.ome.tif.
+And prediction.json says how they were made. --outputs takes the names without NAME_ and suffix."""
 
 
 def build_parser() -> Parser:
@@ -78,6 +81,16 @@ def build_parser() -> Parser:
         metavar="A,B,...",
         help="write only these, such as mask,labels (default: mask,probability,uncertainty,overlay)",
     )
+    part = parser.add_argument_group("part of an image")
+    part.add_argument(
+        "--region", metavar="X,Y,W,H|FILE", help="predict this part only: a rectangle in pixels, or a GeoJSON file"
+    )
+    part.add_argument(
+        "--no-tissue",
+        dest="tissue",
+        action="store_false",
+        help="of whole slides predict the glass, too, not tissue only",
+    )
     add_read_options(parser)
     add_model_options(parser, default=True)
     return parser
@@ -96,8 +109,8 @@ def main(argv: Sequence[str]) -> int:
     if own is not None and args.mpp is None and args.scale is None and args.diameter is None:
         how = "--mpp says theirs" if predictor.takes_mpp else "--scale changes it"
         print(
-            f"{PROG}: the model was trained at {own:.3g} micrometres per pixel; the images are taken to be "
-            f"at that scale ({how})",
+            f"{PROG}: the model was trained at {own:.3g} micrometres per pixel; images whose files do not state theirs "
+            f"are taken to be at that scale ({how})",
             file=sys.stderr,
         )
     if own is None and options.measures and args.mpp is not None and args.scale is None and args.diameter is None:
@@ -136,6 +149,8 @@ def options_from(args: argparse.Namespace) -> PredictFilesOptions:
         read_options_from(args),
         outputs,
         objects_mpp=args.mpp if for_objects else None,
+        region=args.region,
+        tissue=args.tissue,
         overwrite=args.overwrite,
         resume=args.resume,
         part=part_from(args),
@@ -144,10 +159,16 @@ def options_from(args: argparse.Namespace) -> PredictFilesOptions:
 
 def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int) -> int:
     """Say where results lie, what failed and how many were done `before`; the exit code."""
+    from segdiff.workflows.numbers import VALID_FOR, in_words
+
     done = [image for image in images if image["status"] == "done"]
     failed = [image for image in images if image["status"] == "failed"]
     for image in done[:LISTED]:
         print("  ".join(str(folder / name) for name in image["outputs"].values()))
+        if "numbers" in image:
+            print(f"{Path(image['image']).name}: {in_words(image['numbers'])}")
+    if any("numbers" in image for image in done):
+        print(f"intervals are {VALID_FOR}; all of them are in {folder / record}")
     if len(done) > LISTED:
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
     earlier = f", {before} of them before" if before else ""

@@ -52,14 +52,13 @@ def scoring_from(args: argparse.Namespace, default: Sequence[str], masks_only: b
 
 def write_scores(args: argparse.Namespace, scores: Mapping[str, Any], **more: Any) -> None:
     """Into the files that the options name; `more` is for the JSON file only. Says where they are."""
-    from segdiff.data.writers import write_json
-    from segdiff.workflows.scoring import write_csv
+    from segdiff.data.writers import write_csv, write_json
 
     json_file, csv_file = (of_part(path, scores.get("part")) for path in (args.json, args.csv))
     if json_file:
         write_json(json_file, {**scores, **more})
     if csv_file:
-        write_csv(csv_file, scores)
+        write_csv(csv_file, list(scores["per_image"][0]), scores["per_image"])
     if json_file or csv_file:
         print("scores: " + ", ".join(str(path) for path in (json_file, csv_file) if path))
 

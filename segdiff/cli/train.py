@@ -15,8 +15,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from segdiff.errors import ConfigError, SegdiffError
-from segdiff.training.configs import conf_folder, to_plain
-from segdiff.training.explain import explain
+from segdiff.training.configs import conf_folder, explained, to_plain
+from segdiff.training.former_names import rename_overrides
 
 MULTIRUN, MULTIRUN_FLAGS = Path("multirun"), {"-m", "--multirun"}
 LONGEST = 120  # characters of a folder's name; file systems take 255 bytes
@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
     _check_flags(arguments)
+    arguments = rename_overrides(arguments)
 
     import hydra
     from hydra.errors import HydraException
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         if sweep is not None:
             forget_empty(sweep, MULTIRUN)
-        raise ConfigError(explain(error, arguments)) from error
+        raise explained(error, arguments) from error
     except KeyboardInterrupt:
         if sweep is not None:
             _tell(sweep)
@@ -156,7 +157,7 @@ def _named_after_what_differs(arguments: list[str]) -> list[str]:
     try:
         parsed = OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
     except HydraException as error:
-        raise ConfigError(explain(error, arguments)) from error
+        raise explained(error, arguments) from error
     swept = {override.key_or_group for override in parsed if override.is_sweep_override()}
     if not swept:
         return []
@@ -199,7 +200,7 @@ def _help() -> str:
             *(f"  {group:<13} {' | '.join(choices)}" for group, choices in groups.items()),
             "",
             "Common keys: device= seed= run.name= resume=auto trainer.max_steps= trainer.max_minutes= dataset.root= "
-            "model.init=",
+            "trainer.init_from=",
             f"All keys, each with a comment: {conf_folder()}",
             "--cfg job prints the configuration, -m runs several (seed=0,1,2); --hydra-help lists Hydra's own options.",
         ]

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from segdiff.data.resize import pad_to
 from segdiff.errors import ConfigError
 
 # Set before albumentations is imported: it asks the network for its newest version otherwise.
@@ -142,7 +143,8 @@ class Augmentation:
             image (h, w, 3) of the same type and scale, mask (M, h, w), h = w = crop, if a crop is set; and the context
             (m, 3), m >= n, if one is given.
         """
-        image, mask = _pad_to(_taken(self.settings), image, mask)
+        side = _taken(self.settings)
+        image, mask = pad_to(image, side, side), np.moveaxis(pad_to(np.moveaxis(mask, 0, -1), side, side), -1, 0)
         # One pair of generators for all transforms. `Compose.set_random_seed` would give each transform its
         # own, seeded alike: every sample that is flipped one way would be flipped the other way too.
         generators = np.random.default_rng(seed), random.Random(seed)
@@ -328,14 +330,3 @@ class Counterstain(A.ImageOnlyTransform):
         """img (h, w, 3), uint8 or float32 in [0, 1]; the result of the same type and range."""
         stained = img * np.exp(-density[..., None] * colour.astype(np.float32))
         return np.rint(stained).astype(np.uint8) if img.dtype == np.uint8 else stained.astype(np.float32)
-
-
-def _pad_to(side: int, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    height, width = image.shape[:2]
-    below, right = max(0, side - height), max(0, side - width)
-    if not below and not right:
-        return image, mask
-    return (
-        np.pad(image, ((0, below), (0, right), (0, 0)), mode="reflect"),
-        np.pad(mask, ((0, 0), (0, below), (0, right)), mode="reflect"),
-    )

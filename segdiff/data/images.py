@@ -27,6 +27,8 @@ from segdiff.errors import DataError, MissingError, ShapeError
 
 FARTHEST = 1e5  # on the 0..255 scale: as far as 16 bits of which 8 are used
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+# Whole slides, which are not read as a whole (`segdiff.data.sources`); .zarr is a folder, or packed a file.
+SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi", ".zarr", ".zarr.zip")
 
 
 def read_stored(path: str | Path, options: ReadOptions | None = None, notes: list[str] | None = None) -> Stored:
@@ -57,7 +59,9 @@ def read_image(path: str | Path, options: ReadOptions | None = None, notes: list
     """Read a picture as it is stored.
 
     Args:
-        path, options, notes: as of `read_stored`.
+        path: the file.
+        options: as of `read_stored`.
+        notes: likewise.
     Returns:
         (H, W), (H, W, 3) or, with alpha, (H, W, 4); bool, whole numbers or floats. With `options.value_range`, or where
         the file says how many bits a value has and its type has more of them, float32 in 0..1.
@@ -121,7 +125,7 @@ def to_rgb(array: NDArray[Any], scale: float | None = None) -> NDArray[Any]:
 
 
 def list_images(paths: Sequence[str | Path]) -> list[Path]:
-    """The image files that a list of files, folders and patterns stands for, each once.
+    """The image files, slides among them, that a list of files, folders and patterns stands for, each once.
 
     Args:
         paths: a file stands for itself, whatever its suffix; a folder for the images in it (not in its
@@ -146,18 +150,26 @@ def images_in(folder: Path) -> list[Path]:
 
 def _expand(given: str | Path) -> list[Path]:
     path = Path(given)
-    if path.is_file():
+    if path.is_file() or _is_slide(path):
         return [path]
     if path.is_dir():
-        if found := images_in(path):
+        if found := sorted({*images_in(path), *(one for one in path.iterdir() if _is_slide(one))}):
             return found
+        if (path / "zarr.json").is_file() or (path / ".zattrs").is_file():  # an image within a file of several
+            return [path]
         raise MissingError(f"the folder {path} holds no image ({' '.join(IMAGE_SUFFIXES)})")
     if glob.has_magic(str(given)):
         matches = [Path(name) for name in glob.glob(str(given))]  # noqa: PTH207  pathlib's is never absolute
-        if found := sorted(match for match in matches if _is_image(match)):
+        if found := sorted(match for match in matches if _is_image(match) or _is_slide(match)):
             return found
         raise MissingError(f"no image matches {given}")
     raise MissingError(f"no such image or folder: {given}")
+
+
+def _is_slide(path: Path) -> bool:
+    name = path.name.lower()
+    is_there = path.is_dir() if name.endswith(".zarr") else path.is_file()
+    return name.endswith(SLIDE_SUFFIXES) and not name.startswith(".") and is_there
 
 
 def _is_image(path: Path) -> bool:

@@ -19,14 +19,13 @@ from torch.utils.data import Dataset as TorchDataset
 
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.nodata import DataOnly, find_no_data
+from segdiff.data.random_words import ORDER, SAMPLE, random_words
 from segdiff.errors import ConfigError, ShapeError, UserError
 
 Normalise = Callable[[np.ndarray], np.ndarray]
 Augment = Callable[..., Any]  # (image, mask, seed[, context]): segdiff.data.augment.Augmentation
 Batch = dict[str, torch.Tensor]
 
-# Keeps the streams of passes and of samples apart: the counter of Philox starts elsewhere.
-_ORDER, _SAMPLE = 1, 2
 _MEGABYTE = 2**20
 
 
@@ -74,7 +73,7 @@ class TrainingSamples:
         """Sample n: image float32 (3, h, w) normalised, mask float32 (M, h, w) of -1 and +1, and n."""
         if n < 0:
             raise IndexError(f"training sample {n}; they are numbered from 0")
-        augment_seed, rater = _words(self.seed, _SAMPLE, n, 2)
+        augment_seed, rater = random_words(self.seed, SAMPLE, n, 2)
         sample, normalise = self._sample(self.image_index(n))
         truth = sample.mask[int(rater) % len(sample.mask)]
         context = getattr(normalise, "context", None)
@@ -97,7 +96,7 @@ class TrainingSamples:
         """Which image of the data set sample n shows."""
         number, place = divmod(n, len(self._visits))
         if self._order is None or self._order[0] != number:
-            keys = _words(self.seed, _ORDER, number, len(self._visits))
+            keys = random_words(self.seed, ORDER, number, len(self._visits))
             self._order = number, self._visits[np.argsort(keys, kind="stable")]
         return int(self._order[1][place])
 
@@ -205,9 +204,3 @@ def _raise_errors(loader: Iterable[Batch | UserError]) -> Iterator[Batch]:
         if isinstance(batch, UserError):
             raise batch
         yield batch
-
-
-def _words(seed: int, stream: int, number: int, count: int) -> np.ndarray:
-    """`count` random uint64 of a stream: raw words of Philox, which numpy keeps the same in all versions."""
-    counter = np.array([0, 0, number, stream], dtype=np.uint64)
-    return np.random.Philox(key=seed, counter=counter).random_raw(count)

@@ -92,22 +92,24 @@ class DataOnly:
     Args:
         image: as of `find_no_data`, or the same picture at another scale.
         no_data: what `find_no_data` found; None where all are data.
+        aside: bool over a lattice of the picture: what is left out as well, such as the glass of a slide.
     """
 
-    def __init__(self, image: Any, no_data: NoData | None) -> None:
-        self.image, self.no_data = image, no_data
+    def __init__(self, image: Any, no_data: NoData | None, aside: NDArray[np.bool_] | None = None) -> None:
+        self.image = image
+        self.regions = [one for one in (None if no_data is None else no_data.region, aside) if one is not None]
         self.shape = image.shape
 
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[Any]:
         """Rows and columns by two slices with strides."""
         part = np.asarray(self.image[key])
-        if self.no_data is None:
-            return part
-        places = [
-            np.arange(length)[one] * cells // length
-            for one, length, cells in zip(key, self.shape, self.no_data.region.shape, strict=False)
-        ]
-        empty = self.no_data.region[places[0][:, None], places[1]]
+        empty = np.zeros(part.shape[:2], bool)
+        for region in self.regions:
+            places = [
+                np.arange(length)[one] * cells // length
+                for one, length, cells in zip(key, self.shape, region.shape, strict=False)
+            ]
+            empty |= region[places[0][:, None], places[1]]
         values = part[~empty]
         if not len(values) or not empty.any():
             return part

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.writers import atomic, write_tiff
+from segdiff.data.annotations.geojson import ZIPPED_ABOVE, feature, write_features
+from segdiff.data.annotations.outlines import Outlines, trace
+from segdiff.data.annotations.shapes import Polygon
+from segdiff.data.writers import write_tiff
 
-COLOUR = (0, 200, 83)  # of outlines in QuPath
+CLASS_NAME = "Nucleus"  # of objects where no other name is given
+# Columns of the table (`segdiff.data.object_table`) that go with an outline, and what QuPath calls such a measurement.
+# The others can be had from the table, or from QuPath's own "Add shape features": they would double the file.
+MEASUREMENTS = {"probability": "Probability", "uncertainty": "Uncertainty", "confidence": "Confidence"}
+AREA, AREA_UM = "Area px^2", "Area µm^2"
 
 
 def write_labels(path: str | Path, labels: NDArray[np.integer]) -> None:
@@ -24,61 +28,56 @@ def write_labels(path: str | Path, labels: NDArray[np.integer]) -> None:
     write_tiff(path, labels.astype(kind))
 
 
-def write_table(path: str | Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """CSV with a header, also where there is no row; None is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic(path) as file:
-        file.write(text.getvalue().encode())
-
-
 def write_geojson(
-    path: str | Path, labels: NDArray[np.integer], measurements: Mapping[int, Mapping[str, float | None]], name: str
-) -> None:
-    """The outline of each object as a detection, in pixels of the picture, written one by one.
+    path: str | Path,
+    labels: NDArray[np.integer],
+    measurements: Mapping[int, Mapping[str, float | None]],
+    name: str = CLASS_NAME,
+    picture: str = "",
+    batches: Iterable[Outlines] | None = None,
+    zipped_above: int = ZIPPED_ABOVE,
+) -> Path:
+    """Write the outline of each object as a detection of QuPath, in pixels of the picture, one by one.
 
     Args:
-        labels: (H, W); each object is connected by sides.
-        measurements: of each object by its number.
+        path: ends in .geojson; .gz is appended where the file is larger than `zipped_above` bytes.
+        labels: (H, W).
+        measurements: of each object by its number, under the names that QuPath shows (`measurements_of`).
         name: of the class of all of them.
+        picture: name of the picture's file: with an object's number it makes the object's id, the same in every run.
+        batches: `trace(labels)` where the caller has it already.
+        zipped_above: bytes.
+    Returns:
+        The path of the file.
     """
-    with atomic(path) as file:
-        file.write(b'{"type": "FeatureCollection", "features": [')
-        for count, (label, ring) in enumerate(outlines(labels)):
-            feature = {
-                "type": "Feature",
-                "id": str(label),
-                "geometry": {"type": "Polygon", "coordinates": [ring]},
-                "properties": {
-                    "objectType": "detection",
-                    "name": str(label),
-                    "classification": {"name": name, "color": list(COLOUR)},
-                    "measurements": {key: value for key, value in measurements[label].items() if value is not None},
-                },
-            }
-            file.write((",\n" if count else "\n").encode() + json.dumps(feature, allow_nan=False).encode())
-        file.write(b"\n]}\n")
+    found = object_features(trace(labels) if batches is None else batches, measurements, name, picture)
+    return write_features(path, found, zipped_above)
 
 
-def outlines(labels: NDArray[np.integer]) -> Iterator[tuple[int, list[list[float]]]]:
-    """The outline of each object: its number, and the closed ring of its corners [x, y], the first one again at the
-    end.
+def object_features(
+    batches: Iterable[Iterable[tuple[int, tuple[Polygon, ...]]]],
+    measurements: Mapping[int, Mapping[str, float | None]],
+    name: str,
+    picture: str,
+) -> Iterator[dict[str, Any]]:
+    """The GeoJSON feature of each object, as `write_geojson` writes them."""
+    for batch in batches:
+        for label, polygons in batch:
+            yield feature(polygons, name, f"{picture}#{label}", measurements.get(label), str(label))
 
-    Pixel (row, column) covers [column, column + 1) x [row, row + 1). An outline runs between the centres of pixels that
-    are of the object and of those that are not, so that exactly the centres of the object's pixels lie within; it does
-    not touch itself, whatever the shape. Holes are not cut out.
+
+def measurements_of(columns: Mapping[str, NDArray[Any]], mpp: float | None) -> dict[int, dict[str, float | None]]:
+    """Measurements for `write_geojson` from a table of objects (`segdiff.data.object_table`).
+
+    Args:
+        columns: those of `MEASUREMENTS` that there are, "id" and "area".
+        mpp: micrometres per pixel; None: the area is in pixels.
     """
-    from scipy import ndimage
-    from skimage.measure import find_contours
-
-    for label, place in enumerate(ndimage.find_objects(labels), start=1):
-        if place is None:
-            continue
-        shape = np.pad(ndimage.binary_fill_holes(labels[place] == label), 1)
-        # "low" takes corners for no connection: an object of one piece has one outer contour, the longest.
-        ring = max(find_contours(shape.astype(np.uint8), 0.5, fully_connected="low"), key=len)
-        top, left = (s.start for s in place)
-        points = np.column_stack([ring[:, 1] + left - 0.5, ring[:, 0] + top - 0.5])  # the pad, and half a pixel
-        yield label, points.tolist()
+    area = columns["area"] if mpp is None else np.round(columns["area"] * mpp**2, 3)
+    values = {AREA if mpp is None else AREA_UM: area.tolist()}
+    for column, shown in MEASUREMENTS.items():
+        if column in columns:
+            known = np.round(np.asarray(columns[column], np.float64), 4)
+            values[shown] = known.tolist()
+    rows = zip(columns["id"].tolist(), zip(*values.values(), strict=True), strict=True)
+    return {number: dict(zip(values, row, strict=True)) for number, row in rows}

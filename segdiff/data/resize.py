@@ -24,6 +24,14 @@ def resize_image(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return np.stack(planes, axis=2)
 
 
+def pad_to(array: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Mirror (h, w, ...) at the bottom and right up to (height, width, ...): no black that no image has."""
+    rows, columns = max(0, height - array.shape[0]), max(0, width - array.shape[1])
+    if not rows and not columns:
+        return array
+    return np.pad(array, ((0, rows), (0, columns), *((0, 0),) * (array.ndim - 2)), mode="reflect")
+
+
 def resize_truth(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """Resize the last two axes by Pillow's NEAREST; uint8 or int32, which stay."""
     from PIL import Image

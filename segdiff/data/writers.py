@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -79,6 +81,20 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as CSV (UTF-8) under a header, one after the other; None and what a row lacks are empty cells.
+
+    Args:
+        columns: the header; a row may have no others.
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with atomic(path) as file:
+        writer = csv.DictWriter(codecs.getwriter("utf-8")(file), columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _write_png(path: str | Path, array: NDArray[np.uint8]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -89,10 +89,13 @@ def ddim(
         raise ConfigError("ddim with eta > 0 needs noise")
 
     def advance(k: int, step: Transition, x: Tensor, x_0: Tensor, said: Denoised, previous: Tensor | None) -> Tensor:
-        epsilon = _epsilon(said, x_0, x, step.alpha_t, step.sigma_t)
         deviation = eta * math.sqrt(step.variance)
         direction = math.sqrt(max(step.sigma_s**2 - deviation**2, 0.0))
-        x = step.alpha_s * x_0 + direction * epsilon
+        if _follows(said, x_0):  # epsilon = (x - alpha_t x_0) / sigma_t, put in
+            share = direction / step.sigma_t
+            x = (x_0 * (step.alpha_s - share * step.alpha_t)).add_(x, alpha=share)
+        else:
+            x = step.alpha_s * x_0 + direction * cast(Tensor, said.epsilon)
         return x + deviation * noise(k) if eta > 0 and noise is not None else x
 
     return _walk(denoise, x_T, schedule, times, clip, watch, advance)
@@ -210,9 +213,14 @@ def _clean(said: Denoised, clip: bool) -> Tensor:
     return said.x_0.clamp(-1, 1) if clip else said.x_0
 
 
+def _follows(said: Denoised, x_0: Tensor) -> bool:
+    """Whether epsilon is what goes with x_0: it was not said, or x_0 was clipped."""
+    return said.epsilon is None or x_0 is not said.x_0
+
+
 def _epsilon(said: Denoised, x_0: Tensor, x_t: Tensor, alpha: float, sigma: float) -> Tensor:
     """The epsilon that goes with this x_0: as it was said, unless it was not, or x_0 was clipped."""
-    if said.epsilon is None or x_0 is not said.x_0:
+    if said.epsilon is None or _follows(said, x_0):
         return epsilon_from_x_0(x_t, x_0, alpha, sigma)
     return said.epsilon
 

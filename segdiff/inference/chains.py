@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segdiff.inference.threads import in_threads
+
+STRIP = 2**16  # pixels
+
 
 class ChainStatistics:
     """Running mean and variance over chains, in the published order: clamp to [0, 1], then average.
@@ -29,20 +33,30 @@ class ChainStatistics:
 
     def add(self, group: NDArray[np.float32]) -> None:
         """Add a group of soft masks (k, ...), not yet clamped."""
-        for chain in group.clip(0, 1):
-            self._add_one(chain)
-
-    def _add_one(self, chain: NDArray[np.float32]) -> None:
         if self._first is None:
-            self._first = chain.copy()
-            self._sum, self._shifts, self._squares = (np.zeros(chain.shape) for _ in range(3))
-        shift = chain - self._first
-        self._sum += chain  # float32 into float64, without a copy
-        self._shifts += shift
-        self._squares += shift * shift
-        self.count += 1
+            self._first = group[0].clip(0, 1)
+            self._sum, self._shifts, self._squares = (np.zeros(group.shape[1:]) for _ in range(3))
+        flat = group.reshape(len(group), -1)
+        sums = [one.reshape(-1) for one in (self._first, self._sum, self._shifts, self._squares)]
+
+        def add_strip(start: int) -> None:
+            # All chains over a part that fits a cache, and not all of the picture chain by chain.
+            strip = slice(start, start + STRIP)
+            first, total, shifts, squares = (one[strip] for one in sums)
+            shift = np.empty_like(first)
+            for chain in flat:
+                np.clip(chain[strip], 0, 1, out=shift)
+                total += shift  # float32 into float64, without a copy
+                shift -= first
+                shifts += shift
+                shift *= shift
+                squares += shift
+
+        for _ in in_threads(add_strip, range(0, flat.shape[1], STRIP)):
+            pass
+        self.count += len(group)
         if self.chains is not None:
-            self.chains.append(chain)
+            self.chains += list(group.clip(0, 1))
 
     @property
     def mean(self) -> NDArray[np.float64]:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.blend import STRIP
+from segdiff.inference.layers import Allocate
 from segdiff.inference.looks import NO_OBJECT
-from segdiff.inference.options import PredictOptions
+from segdiff.inference.options import ConformalSettings, PredictOptions, conformal_at
 from segdiff.inference.prediction import Prediction
-from segdiff.inference.predictor import Allocate
-from segdiff.inference.protocol import Predictor
+from segdiff.inference.protocol import Predictor, SingleModel
 from segdiff.inference.run import Progress
 from segdiff.inference.temperature import check_temperature, temper, temper_threshold
 from segdiff.settings import changed, plain
@@ -34,6 +34,7 @@ class Ensemble:
         identity: of an ensemble that has a name; else it is the members'.
         temperature: of what the members say together, as it was fitted to that; None: of each its own.
         threshold: likewise; None: the mean of theirs.
+        conformal: likewise of area and count; None: no intervals, since those of the members are not of their mean.
     Raises:
         ConfigError: fewer than two, or members that do not go together.
     """
@@ -44,6 +45,7 @@ class Ensemble:
         identity: str | None = None,
         temperature: float | None = None,
         threshold: float | None = None,
+        conformal: ConformalSettings | None = None,
     ) -> None:
         self.members = list(members)
         _check_members(self.members)
@@ -53,7 +55,9 @@ class Ensemble:
         if threshold is None:
             threshold = float(np.mean([member.inference.threshold for member in members]))
         known = first.inference.temperature if temperature is None else temperature
-        self.inference = replace(first.inference, threshold=threshold, temperature=known)
+        self.inference = replace(
+            first.inference, threshold=threshold, temperature=known, conformal=conformal or ConformalSettings()
+        )
 
     @property
     def identities(self) -> list[str]:
@@ -144,13 +148,7 @@ class Ensemble:
         or the ensemble's own, is of the members' mean.
         """
         options = changed(options or PredictOptions(), changes)
-        pooled = self.temperature if options.temperature is None else options.temperature
-        threshold = options.threshold
-        asked = replace(options, keep_raw=True)
-        if pooled is not None:
-            threshold = self.threshold_at(options.temperature) if threshold is None else threshold
-            asked = replace(asked, threshold=temper_threshold(threshold, 1 / pooled), temperature=1.0)
-        mean = _Mean(len(self.members))
+        asked, mean = self._asked(options), _Mean(len(self.members))
         for number, member in enumerate(self.members):
 
             def report(done: int, total: int, number: int = number) -> None:
@@ -158,6 +156,39 @@ class Ensemble:
                     progress(number * total + done, len(self.members) * total)
 
             mean.add(member.predict(array, asked, progress=report, allocate=allocate))
+        return self._finished(mean, options)
+
+    def models(self, options: PredictOptions) -> Sequence[tuple[SingleModel, PredictOptions]]:
+        """Return the single models in it, and what each is told for `joined`."""
+        asked = self._asked(options)
+        return [one for member in self.members for one in member.models(asked)]
+
+    def joined(self, predictions: Sequence[Prediction], options: PredictOptions) -> Prediction:
+        """Return what it says where the single models, in the order of `models`, say `predictions`, of any part."""
+        asked, mean, first = self._asked(options), _Mean(len(self.members)), 0
+        for member in self.members:
+            count = len(member.models(asked))
+            mean.add(member.joined(predictions[first : first + count], asked))
+            first += count
+        return self._finished(mean, options)
+
+    def _pooled(self, options: PredictOptions) -> tuple[float | None, float | None]:
+        """The temperature of the members' mean and the threshold at it; None: each member's own, the mean of theirs."""
+        pooled = self.temperature if options.temperature is None else options.temperature
+        if pooled is not None and options.threshold is None:
+            return pooled, self.threshold_at(options.temperature)
+        return pooled, options.threshold
+
+    def _asked(self, options: PredictOptions) -> PredictOptions:
+        """What each member is told."""
+        pooled, threshold = self._pooled(options)
+        asked = replace(options, keep_raw=True)
+        if pooled is None or threshold is None:
+            return asked
+        return replace(asked, threshold=temper_threshold(threshold, 1 / pooled), temperature=1.0)
+
+    def _finished(self, mean: _Mean, options: PredictOptions) -> Prediction:
+        pooled, threshold = self._pooled(options)
         threshold = self.inference.threshold if threshold is None else threshold
         found = mean.finish(pooled, threshold)
         return replace(
@@ -165,6 +196,7 @@ class Ensemble:
             model=self.identity,
             raw_probability=found.raw_probability if options.keep_raw else None,
             class_name=self.inference.class_name,
+            conformal=conformal_at(self.inference, threshold, self.inference.temperature if pooled is None else pooled),
         )
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segdiff.inference.flooding import flood
+from segdiff.inference.holes import fill_holes
+
 CORE = 0.6  # a pixel is taken to be of a core above this probability
 SMOOTH = 0.04  # deviation of the Gaussian that smooths distances, in object diameters
 LEAST_AREA = 0.15  # objects of a smaller part of the typical area are taken to be noise
+SEVERAL = -1
 MATCH = 0.5  # a chain has an object if one of its own overlaps it with a larger IoU
 
 
@@ -48,36 +53,79 @@ def separate(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) -> NDArr
         by corners) and has no holes but those that hold other objects; specks are left out.
     """
     from scipy import ndimage
-    from skimage.segmentation import watershed
 
     if not mask.any():
         return np.zeros(mask.shape, np.int32)
-    parts = ndimage.label(mask)[0]
-    if core is None:
-        depth = ndimage.distance_transform_edt(mask)
-        height = ndimage.gaussian_filter(depth, max(1.0, SMOOTH * _diameter(parts)))
-        seeds = _peaks(height, mask)
-    else:
-        height = core
-        middles = (core > CORE) & mask
-        seeds = ndimage.label(middles)[0]
-    # Parts without a core of their own are objects all the same.
-    lonely = np.ones(parts.max() + 1, dtype=bool)
-    lonely[parts[seeds > 0]] = False
-    lonely[0] = False
-    seeds = np.where(lonely[parts], parts + seeds.max(), seeds)
-    labels = watershed(-height, seeds, mask=mask)
-    specks = _specks(labels, labels if core is None else labels[middles])
-    shared = np.zeros(parts.max() + 1, dtype=bool)
-    shared[parts[specks[labels]]] = True
-    seeds[specks[seeds]] = 0
-    labels[specks[labels]] = 0
-    held = np.zeros_like(shared)
-    held[parts[seeds > 0]] = True
-    again = (shared & held)[parts]
-    if again.any():  # what specks held falls to the objects that they touched
-        labels = np.where(again, watershed(-height, seeds, mask=again), labels)
-    return _tidied(labels)
+    parts, count = ndimage.label(mask)
+    height, seeds, number = _seeds(mask, core, parts)
+    inside = np.flatnonzero(mask)  # nothing is to be done elsewhere
+    part, seed = parts.take(inside), seeds.take(inside)
+    # Labels are the numbers of seeds, and beyond them those of parts without one, which are objects all the same.
+    home = np.arange(-number, count + 1, dtype=np.int32)  # the part that a label lies in
+    home[seed] = part
+    home[0] = 0
+    only = only_seed(home[: number + 1], count)
+    labels = np.zeros(mask.shape, np.int32)
+    np.put(labels, inside, np.where(only == 0, np.arange(number, number + count + 1), only)[part])
+    boxes: dict[int, Any] = dict(enumerate(ndimage.find_objects(parts), start=1))
+    flood(labels, height, seeds, parts, {int(one): boxes[int(one)] for one in np.flatnonzero(only == SEVERAL)})
+    label = labels.take(inside)
+    areas = np.bincount(label, minlength=home.size)
+    specks = (areas < speck_limit(areas, areas if core is None else areas[1 : number + 1])) & (areas > 0)
+    if specks.any():  # what specks held falls to the objects that they touched
+        only = only_seed(np.where(specks, 0, home)[: number + 1], count)
+        heir = np.where(
+            only[home] == SEVERAL, _sole_neighbours(labels, parts, inside[specks[label]], specks), only[home]
+        )
+        np.put(labels, inside, np.where(specks, heir, np.arange(home.size))[label])
+        np.put(seeds, inside, np.where(specks[seed], 0, seed))
+        unclear = np.unique(home[specks & (heir == 0) & (only[home] == SEVERAL)])
+        flood(labels, height, seeds, parts, {int(one): boxes[int(one)] for one in unclear})
+    _in_order(labels, inside)
+    fill_holes(labels)
+    return labels
+
+
+def _seeds(
+    mask: NDArray[np.bool_], core: NDArray[np.float32] | None, parts: NDArray[np.int32]
+) -> tuple[NDArray[np.floating], NDArray[np.int32], int]:
+    """Heights, the middles of objects by number, and how many there are."""
+    from scipy import ndimage
+    from skimage.morphology import h_maxima
+
+    if core is not None:
+        return core, *ndimage.label((core > CORE) & mask)
+    depth = ndimage.distance_transform_edt(mask)
+    height = ndimage.gaussian_filter(depth, max(1.0, SMOOTH * _diameter(parts)))
+    return height, *ndimage.label(h_maxima(height, 0.1) & mask)
+
+
+def only_seed(home: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Find of each part the one seed that lies in it, 0 where none does, or SEVERAL, by the part of each seed."""
+    only = np.zeros(count + 1, np.int32)
+    only[home] = np.arange(home.size)
+    only[np.bincount(home, minlength=count + 1) > 1] = SEVERAL
+    only[0] = 0
+    return only
+
+
+def _sole_neighbours(
+    labels: NDArray[np.int32], parts: NDArray[np.int32], at: NDArray[np.integer], specks: NDArray[np.bool_]
+) -> NDArray[np.integer]:
+    """By number, the one object that a speck touches within its part; 0 where it touches several, or another speck.
+
+    Without the speck its pixels could fall to none other, and no other pixel to another object than before: so nothing
+    need be flooded again. at: the pixels of specks.
+    """
+    own, part = labels.take(at), parts.take(at)
+    lowest, highest = np.full(specks.size, specks.size), np.zeros(specks.size, np.int64)
+    for step in (-1, 1, -labels.shape[1], labels.shape[1]):
+        # Across the border of the picture the neighbour is none, which at worst makes one object look like several.
+        beside, there = (one.take(at + step, mode="clip") for one in (labels, parts))
+        some = (there == part) & (beside != own)
+        np.minimum.at(lowest, own[some], beside[some])
+        np.maximum.at(highest, own[some], beside[some])
+    return np.where((lowest == highest) & ~specks[highest], highest, 0)
 
 
 def typical_diameter(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) -> float | None:
@@ -94,15 +142,9 @@ def typical_diameter(mask: NDArray[np.bool_], core: NDArray[np.float32] | None) 
         return _diameter(ndimage.label(mask)[0])
     middles = (core > CORE) & mask
     parts, count = ndimage.label(mask)
-    alone = count - np.unique(parts[middles]).size  # parts without a core are objects all the same
-    return float(2 * np.sqrt(mask.sum() / (ndimage.label(middles)[1] + alone) / np.pi))
-
-
-def _peaks(height: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.integer]:
-    from scipy import ndimage
-    from skimage.morphology import h_maxima
-
-    return ndimage.label(h_maxima(height, 0.1) & mask)[0]
+    without = np.ones(count + 1, bool)  # parts without a core are objects all the same
+    without[0] = without[parts[middles]] = False
+    return float(2 * np.sqrt(mask.sum() / (ndimage.label(middles)[1] + without.sum()) / np.pi))
 
 
 def _diameter(parts: NDArray[np.integer]) -> float:
@@ -110,52 +152,58 @@ def _diameter(parts: NDArray[np.integer]) -> float:
     return float(2 * np.sqrt(np.median(areas) / np.pi))
 
 
-def _specks(labels: NDArray[np.integer], sure: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """By number, whether an object is too small to be one.
+def speck_limit(areas: NDArray[np.integer], judges: NDArray[np.integer]) -> float:
+    """Find the area below which an object is too small to be one.
 
-    What is typical is said by those that hold the numbers `sure`, if any: objects with a core, so that a fold or a pen
-    mark does not make specks of all nuclei. It is said by the pixels: half of them belong to objects that are as large
-    or larger, so that many specks do not pass for what is usual.
+    What is typical is said by the areas `judges`, if any: objects with a core, so that a fold or a pen mark does not
+    make specks of all nuclei. It is said by the pixels: half of them belong to objects that are as large or larger, so
+    that many specks do not pass for what is usual.
     """
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
-    judges = areas[np.unique(sure)]
     ordered = np.sort(judges if judges.any() else areas)
-    typical = ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)]
-    return (areas < LEAST_AREA * typical) & (areas > 0)
+    return float(LEAST_AREA * ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
 
 
-def _tidied(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Holes filled, numbered without gaps in the order in which rows meet them."""
-    from scipy import ndimage
-
-    found = np.zeros(labels.shape, np.int32)
-    present, first = np.unique(labels, return_index=True)
-    places = ndimage.find_objects(labels)
-    kept = [label for label in present[np.argsort(first)] if label > 0]
-    for number, label in enumerate(kept, start=1):
-        place = places[label - 1]
-        own = ndimage.binary_fill_holes(labels[place] == label)
-        inside = found[place]
-        inside[own & ((labels[place] == 0) | (labels[place] == label))] = number
-    return found
+def _in_order(labels: NDArray[np.int32], inside: NDArray[np.integer]) -> None:
+    """Number labels without gaps in the order in which rows meet them, in place; `inside`: pixels that may have one."""
+    old = labels.take(inside)
+    first = np.full(int(old.max()) + 1, old.size)
+    first[old[::-1]] = np.arange(old.size - 1, -1, -1)  # of equal places the last one written stays: the first pixel
+    first[0] = old.size
+    ordered = np.argsort(first, kind="stable")[: np.count_nonzero(first < old.size)]
+    new = np.zeros(first.size, np.int32)
+    new[ordered] = np.arange(1, ordered.size + 1)
+    np.put(labels, inside, new[old])
 
 
 def shares_of_chains(labels: NDArray[np.int32], chains: Iterable[NDArray[np.int32]]) -> NDArray[np.float64]:
     """For each object 1, 2, ... the share of the chains' label maps that have an object of an IoU above 0.5 with it."""
-    count = int(labels.max())
+    count = int(labels.max(initial=0))
     found = np.zeros(count)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    inside = np.flatnonzero(labels)
+    ours = labels.ravel()[inside]
+    areas = np.bincount(ours, minlength=count + 1)
     counted = 0
     for chain in chains:
         counted += 1
-        width = int(chain.max()) + 1
-        pairs, shared = np.unique(labels.ravel().astype(np.int64) * width + chain.ravel(), return_counts=True)
-        ours, theirs = np.divmod(pairs, width)
-        united = areas[ours] + np.bincount(chain.ravel(), minlength=width)[theirs] - shared
-        has = (ours > 0) & (theirs > 0) & (shared > MATCH * united)
-        found[ours[has] - 1] += 1
+        own, other, shared = _overlaps(ours, chain.ravel()[inside])
+        united = areas[own] + np.bincount(chain.ravel())[other] - shared
+        found[own[shared > MATCH * united] - 1] += 1
     return found / max(counted, 1)
+
+
+def _overlaps(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> tuple[NDArray[np.integer], ...]:
+    """The pairs of labels that share pixels: labels of either, and how many pixels; pixels where theirs is 0 aside."""
+    from scipy.sparse import coo_matrix
+
+    both = np.flatnonzero(theirs)
+    if not both.size:
+        return (both, both, both)
+    ours, theirs = ours[both], theirs[both]
+    # Rows of pixels of the same pair are counted at once.
+    starts = np.flatnonzero(np.diff(ours, prepend=-1) | np.diff(theirs, prepend=-1))
+    lengths = np.diff(starts, append=ours.size)
+    pairs = coo_matrix((lengths, (ours[starts], theirs[starts]))).tocsr().tocoo()  # adds up what is of the same pair
+    return pairs.row, pairs.col, pairs.data
 
 
 def describe_objects(
@@ -165,24 +213,29 @@ def describe_objects(
     confidence: NDArray[np.float64] | None,
 ) -> list[FoundObject]:
     """What there is to say of each object, in the order of their numbers."""
-    from scipy import ndimage
-
-    numbers = np.arange(1, int(labels.max()) + 1)
-    if not numbers.size:
+    count = int(labels.max(initial=0))
+    if not count:
         return []
-    areas = np.bincount(labels.ravel(), minlength=numbers.size + 1)[1:]
-    centres = np.array(ndimage.center_of_mass(labels > 0, labels, numbers)) + 0.5
-    sure = ndimage.mean(probability, labels, numbers)
-    doubt = None if uncertainty is None else ndimage.mean(uncertainty, labels, numbers)
+    inside = np.flatnonzero(labels)
+    label = labels.take(inside)
+    rows, columns = np.divmod(inside, labels.shape[1])
+    areas = np.bincount(label, minlength=count + 1)
+
+    def means(values: NDArray[Any]) -> NDArray[np.float64]:
+        return np.bincount(label, values, minlength=count + 1) / areas.clip(1)
+
+    y, x = means(rows) + 0.5, means(columns) + 0.5
+    sure = means(probability.take(inside))
+    doubt = None if uncertainty is None else means(uncertainty.take(inside))
     return [
         FoundObject(
-            label=int(numbers[i]),
-            x=float(centres[i, 1]),
-            y=float(centres[i, 0]),
-            area=int(areas[i]),
-            probability=float(sure[i]),
-            uncertainty=None if doubt is None else float(doubt[i]),
-            confidence=None if confidence is None else float(confidence[i]),
+            label=number,
+            x=float(x[number]),
+            y=float(y[number]),
+            area=int(areas[number]),
+            probability=float(sure[number]),
+            uncertainty=None if doubt is None else float(doubt[number]),
+            confidence=None if confidence is None else float(confidence[number - 1]),
         )
-        for i in range(numbers.size)
+        for number in range(1, count + 1)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any, Literal
@@ -25,6 +25,34 @@ CLASS_NAME_BEFORE = "Nucleus"  # of artifacts and records of before there was `c
 
 
 @dataclass(frozen=True)
+class ConformalSettings:
+    """How area and count become intervals, as it was fitted to validation images (`segdiff.workflows.numbers`).
+
+    Args:
+        level: share of images like those whose number the interval covers.
+        images: how many it was fitted to.
+        area, count: shift and factor (`segdiff.metrics.conformal.ConformalFit`); None: not fitted.
+    Raises:
+        ConfigError: a level, or numbers, that cannot be.
+    """
+
+    level: float = 0.9
+    images: int = 0
+    area: tuple[float, ...] | None = None
+    count: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ConfigError(f"conformal.level={self.level}: it lies between 0 and 1")
+        for name in ("area", "count"):
+            if (fit := getattr(self, name)) is None:
+                continue
+            object.__setattr__(self, name, tuple(fit))
+            if len(fit) != 2 or not all(-float("inf") < value < float("inf") for value in fit) or fit[1] < 0:
+                raise ConfigError(f"conformal.{name}={list(fit)}: shift and factor, which is 0 or more, are needed")
+
+
+@dataclass(frozen=True)
 class InferenceSettings:
     """How an image is cut and its mask decided; an artifact carries them.
 
@@ -39,6 +67,7 @@ class InferenceSettings:
         temperature: log-odds of the probability are divided by it (`segdiff.inference.temperature`).
         channels: what the mask channels of the model are (`segdiff.data.targets`): the mask, or mask and core.
         class_name: what one object is, such as "Nucleus": outlines carry it.
+        conformal: how area and count become intervals at this threshold and temperature.
     Raises:
         ConfigError: a value outside those.
     """
@@ -51,6 +80,7 @@ class InferenceSettings:
     temperature: float = 1.0
     channels: tuple[str, ...] = ("mask",)
     class_name: str = "Object"
+    conformal: ConformalSettings = ConformalSettings()
 
     def __post_init__(self) -> None:
         if self.grid is not None:
@@ -168,6 +198,12 @@ class ComputeOptions:
     compiled: bool = False
 
 
+def conformal_at(settings: InferenceSettings, threshold: float, temperature: float) -> ConformalSettings:
+    """Return the intervals of a model's settings, or none at a threshold or temperature that are not its own."""
+    own = (threshold, temperature) == (settings.threshold, settings.temperature)
+    return settings.conformal if own else ConformalSettings(settings.conformal.level)
+
+
 def check_threshold(threshold: float) -> float:
     """ConfigError unless 0 <= threshold <= 1."""
     if not 0 <= threshold <= 1:
@@ -180,3 +216,32 @@ def check_grid(grid: Sequence[int]) -> tuple[int, int]:
     if len(grid) != 2 or min(grid) < 1:
         raise ConfigError(f"grid={list(grid)}: height and width in pixels are needed")
     return grid[0], grid[1]
+
+
+def scale_factor(options: PredictOptions, scale: Mapping[str, float | None], grid: tuple[int, int] | None) -> float:
+    """Return the factor from an image's grid to the model's: 1 where nothing is known.
+
+    Args:
+        options: mpp, scale or diameter of the image.
+        scale: "mpp" and "object_diameter_px" of the model, each a number or None.
+        grid: that the model resizes every picture to; None: it follows the scale.
+    Raises:
+        ConfigError: as `segdiff.inference.predictor.ModelPredictor.scale_factor`.
+    """
+    mpp, diameter = options.mpp, options.diameter
+    if grid is not None and any(value is not None for value in (mpp, options.scale, diameter)):
+        seen = " x ".join(map(str, grid))
+        raise ConfigError(f"this model sees every picture at {seen}: mpp, scale and diameter do not apply")
+    typical, own = scale.get("object_diameter_px"), scale.get("mpp")
+    if diameter is not None:
+        if typical is None:
+            raise ConfigError(f"diameter={diameter}: this model does not know its own; give scale (--scale) instead")
+        return typical / diameter
+    if mpp is not None:
+        if own is None:
+            others = "scale (--scale)"
+            if typical is not None:
+                others = "how wide a typical object is in pixels (--diameter), or scale (--scale),"
+            raise ConfigError(f"mpp={mpp}: this model does not know its own; give {others} instead")
+        return mpp / own
+    return 1.0 if options.scale is None else options.scale

@@ -18,12 +18,15 @@ STRIP = 512  # rows
 DARK = 96.0  # pictures whose brightest part is darker than this are brightened for display
 
 
-def draw_overlay(image: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The picture with a mask over it.
+def draw_overlay(
+    image: NDArray[Any], mask: NDArray[np.bool_], labels: NDArray[np.integer] | None = None
+) -> NDArray[np.uint8]:
+    """Draw a mask over its picture.
 
     Args:
         image: (H, W) or (H, W, C) as it was read.
         mask: bool (H, W).
+        labels: of the mask's objects, (H, W), 0 where none is: each gets an outline of its own, also where two touch.
     Returns:
         uint8 (H, W, 3). A dark picture (16-bit cameras that use 12) is brightened; an empty mask leaves it as
         it is.
@@ -36,7 +39,7 @@ def draw_overlay(image: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.uin
     brightest = np.percentile(rgb[:: -(-rgb.shape[0] // 512), :: -(-rgb.shape[1] // 512)], 99.8)
     gain = np.float32(255 / brightest if 0 < brightest < DARK else 1)
     colour = _standing_out(rgb, mask, gain)
-    line = outline(mask, max(1, round(max(mask.shape) / LINE_SHARE)))
+    line = outline(mask if labels is None else labels, max(1, round(max(mask.shape) / LINE_SHARE)))
     picture = np.empty(rgb.shape, np.uint8)
     for row in range(0, len(rgb), STRIP):  # a slide in float32 takes more memory than its prediction
         rows = slice(row, row + STRIP)
@@ -47,20 +50,27 @@ def draw_overlay(image: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.uin
     return picture
 
 
-def outline(mask: NDArray[np.bool_], width: int = 1) -> NDArray[np.bool_]:
-    """The pixels of a mask that are at most `width` steps from its background (bool, same shape).
+def outline(labels: NDArray[Any], width: int = 1) -> NDArray[np.bool_]:
+    """Find the pixels of objects that are at most `width` steps from what is not of their object.
 
     The picture's border is no background: an object that it cuts stays open there.
+
+    Args:
+        labels: (H, W), bool of a mask, or a number for each object; 0 the background.
+    Returns:
+        bool (H, W).
     """
-    inside = mask.copy()
+    present = labels != 0
+    inside = present.copy()
+    same_row, same_column = labels[1:] == labels[:-1], labels[:, 1:] == labels[:, :-1]
     for _ in range(width):
         core = inside.copy()
-        core[1:] &= inside[:-1]
-        core[:-1] &= inside[1:]
-        core[:, 1:] &= inside[:, :-1]
-        core[:, :-1] &= inside[:, 1:]
+        core[1:] &= inside[:-1] & same_row
+        core[:-1] &= inside[1:] & same_row
+        core[:, 1:] &= inside[:, :-1] & same_column
+        core[:, :-1] &= inside[:, 1:] & same_column
         inside = core
-    return mask & ~inside
+    return present & ~inside
 
 
 def _standing_out(rgb: NDArray[Any], mask: NDArray[np.bool_], gain: np.float32) -> NDArray[np.float32]:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, ShapeError
 from segdiff.inference.objects import FoundObject, describe_objects, separate, shares_of_chains
+from segdiff.inference.options import ConformalSettings
 from segdiff.inference.overlay import draw_overlay
 from segdiff.inference.temperature import check_temperature, temper, temper_threshold
+from segdiff.inference.threads import in_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,8 @@ class Prediction:
         chain_threshold: of a chain's own mask: the threshold before the temperature, which chains do not know.
         remarks: what makes this picture unlike those that the model was trained on, in words (`inference.looks`).
         class_name: what one object is, such as "Nucleus".
+        conformal: how area and count become intervals (`segdiff.workflows.numbers`); nothing is fitted where threshold
+            or temperature are not the model's own.
     """
 
     probability: NDArray[np.float32]
@@ -51,6 +55,7 @@ class Prediction:
     chain_threshold: float = 0.5
     remarks: tuple[str, ...] = ()
     class_name: str = "Object"
+    conformal: ConformalSettings = ConformalSettings()
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -72,7 +77,7 @@ class Prediction:
             return None
         cores = self.core_chains if self.core_chains is not None else [None] * len(self.chains)
         masks = (chain > self.chain_threshold for chain in self.chains)
-        return shares_of_chains(instances, map(separate, masks, cores))
+        return shares_of_chains(instances, in_threads(separate, masks, cores))
 
     def objects(self) -> tuple[NDArray[np.int32], list[FoundObject]]:
         """`instances`, and what there is to say of each."""
@@ -92,11 +97,12 @@ class Prediction:
             probability=temper(self.raw_probability, check_temperature(temperature)),
             threshold=threshold,
             chain_threshold=temper_threshold(threshold, 1 / temperature),
+            conformal=ConformalSettings(),
         )
 
-    def overlay(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3): the image, as it was read, with the mask's outline: `inference.overlay`."""
-        return draw_overlay(image, self.single_mask())
+    def overlay(self, image: NDArray[Any], labels: NDArray[np.integer] | None = None) -> NDArray[np.uint8]:
+        """Draw the outline of the mask, or of each object of `labels`, on the image as it was read: uint8 (H, W, 3)."""
+        return draw_overlay(image, self.single_mask(), labels)
 
     def single_mask(self) -> NDArray[np.bool_]:
         """`mask` of a model of one mask channel, (H, W); ShapeError of several."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,23 +14,23 @@ from segdiff.diffusion.noise import NoiseField, image_key
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference import looks
-from segdiff.inference.blend import STRIP, Blend, weights_named
+from segdiff.inference.blend import Blend, weights_named
 from segdiff.inference.chains import ChainStatistics
+from segdiff.inference.layers import Allocate, empty_blend, layers_of, square_root, stacked, tempered
 from segdiff.inference.objects import typical_diameter
-from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions
+from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions, conformal_at, scale_factor
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import Picture, Progress, WindowRunner
 from segdiff.inference.source import Source
-from segdiff.inference.temperature import check_temperature, temper, temper_threshold
+from segdiff.inference.strips import Choice, RowBlend, Strip
+from segdiff.inference.temperature import check_temperature, temper_threshold
 from segdiff.inference.windows import Window, plan_windows, round_up
 from segdiff.models.compiled import compile_segmenter
 from segdiff.models.device import pick_device, resolve_precision
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import changed, plain
-
-Allocate = Callable[[tuple[int, ...]], Any]
 
 
 @dataclass(frozen=True)
@@ -167,35 +167,95 @@ class ModelPredictor:
         """
         options = changed(options or PredictOptions(), changes)
         self.check(options)
-        threshold, temperature = self._cut(options)
         source = Source(array, self.image_channels)
         picture, plan = self._planned(source, options)
         probability, spread, chains = self._blended(picture, plan, options, progress, allocate)
         source.blank(probability, spread, chains)
+        found = self._prediction(options, probability, spread, chains)
+        # Of what lies on disk nothing is counted: it may not fit memory.
+        remarks = self._remarks(source, found.mask, found.core, picture.grids.factor) if allocate is None else ()
+        return replace(found, remarks=remarks)
+
+    def strips(
+        self,
+        array: Any,
+        options: PredictOptions | None = None,
+        choice: Choice | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Iterator[Strip]:
+        """Predict one image in strips of finished rows: what `predict` gives, in bounded memory.
+
+        Args:
+            array, options, progress: as of `predict`. Chains are not kept.
+            choice: which windows are run, and which rows of windows; None: all.
+        Yields:
+            A strip for each row of windows, from the top down.
+        Raises:
+            As `predict`.
+        """
+        options, choice = replace(options or PredictOptions(), keep_chains=False), choice or Choice()
+        self.check(options)
+        source = Source(array, self.image_channels, aside=choice.aside)
+        picture, plan = self._planned(source, options)
+        blend = RowBlend(picture.grids.image[1], self.mask_channels, weights_named(self.inference.weights))
+
+        def run(windows: Sequence[Window], report: Progress) -> Iterator[tuple[Window, ChainStatistics]]:
+            sampling = options.sampling_of(self.sampling)
+            return self._runner.run(picture, windows, sampling, batch_size=options.batch_size, progress=report)
+
+        for row, window, tiles in blend.rows(plan, picture.grids, choice, run, progress):
+            predictions = {}
+            for left, (probability, variance) in tiles.items():
+                place = Window(window.top, left, window.height, probability.shape[-1])
+                source.blank_part(place, probability, variance)
+                spread = None if variance is None else np.sqrt(variance)
+                predictions[left] = self._prediction(options, probability, spread)
+            yield Strip(row, window, predictions)
+
+    def models(self, options: PredictOptions) -> list[tuple[ModelPredictor, PredictOptions]]:
+        """Return itself and the options, as a predictor that is a single model."""
+        return [(self, options)]
+
+    def joined(self, predictions: Sequence[Prediction], options: PredictOptions) -> Prediction:
+        """Return its one prediction."""
+        return predictions[0]
+
+    def remarks_on(self, array: Any, choice: Choice | None = None) -> tuple[str, ...]:
+        """Say what of an image holds no data, and what makes it unlike the training's pictures; objects aside."""
+        source = Source(array, self.image_channels, aside=None if choice is None else choice.aside)
+        return self._remarks_on_picture(source)
+
+    def empty(self, options: PredictOptions) -> Prediction:
+        """Return a prediction of these options without a pixel, to be filled with stored strips."""
+        nothing = np.zeros((self.mask_channels, 0, 0) if self.mask_channels > 1 else (0, 0), np.float32)
+        return self._prediction(options, nothing, None)
+
+    def _prediction(
+        self, options: PredictOptions, probability: Any, spread: Any, chains: NDArray[np.float32] | None = None
+    ) -> Prediction:
+        """What blended chains say, for the whole image or a part of it."""
+        threshold, temperature = self._cut(options)
         core = core_chains = None
         if "core" in self.inference.channels:
             core, probability = probability[1], probability[0]
             spread = None if spread is None else spread[0]
             if chains is not None:
                 chains, core_chains = chains[:, 0], chains[:, 1]
-        raw = np.array(probability) if options.keep_raw else None
-        probability = _tempered(probability, temperature)
-        # Of what lies on disk nothing is counted: it may not fit memory.
-        remarks = self._remarks(source, probability > threshold, core, picture.grids.factor) if allocate is None else ()
         return Prediction(
-            probability=probability,
+            raw_probability=np.array(probability) if options.keep_raw else None,
+            probability=tempered(probability, temperature),
             uncertainty=spread,
             threshold=threshold,
             sampling=options.sampling_of(self.sampling),
             seed=options.seed,
             model=self.identity,
             chains=chains,
-            raw_probability=raw,
             core=core,
             core_chains=core_chains,
             chain_threshold=temper_threshold(threshold, 1 / temperature),
-            remarks=remarks,
             class_name=self.inference.class_name,
+            conformal=conformal_at(self.inference, threshold, temperature),
         )
 
     def scale_factor(self, options: PredictOptions) -> float:
@@ -205,25 +265,7 @@ class ModelPredictor:
             ConfigError: mpp or diameter is given and the model has none, or the model resizes every picture to one
                 grid.
         """
-        mpp, scale, diameter = options.mpp, options.scale, options.diameter
-        if self.inference.grid is not None and any(value is not None for value in (mpp, scale, diameter)):
-            seen = " x ".join(map(str, self.inference.grid))
-            raise ConfigError(f"this model sees every picture at {seen}: mpp, scale and diameter do not apply")
-        typical, own = self.scale.get("object_diameter_px"), self.known_mpp
-        if diameter is not None:
-            if typical is None:
-                raise ConfigError(
-                    f"diameter={diameter}: this model does not know its own; give scale (--scale) instead"
-                )
-            return typical / diameter
-        if mpp is not None:
-            if own is None:
-                others = "scale (--scale)"
-                if typical is not None:
-                    others = "how wide a typical object is in pixels (--diameter), or scale (--scale),"
-                raise ConfigError(f"mpp={mpp}: this model does not know its own; give {others} instead")
-            return mpp / own
-        return 1.0 if scale is None else scale
+        return scale_factor(options, self.scale, self.inference.grid)
 
     def _cut(self, options: PredictOptions) -> tuple[float, float]:
         """Threshold and temperature under these options."""
@@ -270,27 +312,32 @@ class ModelPredictor:
             keep_chains=options.keep_chains,
             progress=progress,
         ):
-            values = _layers(statistics)
+            values = layers_of(statistics)
             if blend is None:  # now it is known whether there are several chains
-                blend = _empty_blend(len(values), self.mask_channels, grids.image, allocate)
+                blend = empty_blend(len(values), self.mask_channels, grids.image, allocate)
             importance = grids.to_image(weights(place.height, place.width), place)
             blend.add(grids.place(place), values, importance)
         assert blend is not None  # a picture has at least one window
         probability, *others = blend.finish()
         several = statistics.count > 1
-        spread = _square_root(others[0]) if several else None
+        spread = square_root(others[0]) if several else None
         del blend
-        chains = _stacked(others, 1 if several else 0) if options.keep_chains else None
+        chains = stacked(others, 1 if several else 0) if options.keep_chains else None
         return probability, spread, chains
 
     def _remarks(self, source: Source, mask: Any, core: Any, factor: float) -> tuple[str, ...]:
         """What holds no data, and what is unlike the training's pictures, where those are known."""
+        found = self._remarks_on_picture(source)
+        if not self.looks:
+            return found
+        known = self.looks if self.inference.grid is None else {}  # a fixed grid has no scale that could be chosen
+        return (*found, *looks.remarks_on_objects(typical_diameter(mask, core), known, factor))
+
+    def _remarks_on_picture(self, source: Source) -> tuple[str, ...]:
         left_out = () if source.no_data is None else (source.no_data.note,)
         if not self.looks:
             return left_out
-        found = looks.remarks_on_picture(looks.measure(source.statistics, source.convert), self.looks)
-        known = self.looks if self.inference.grid is None else {}  # a fixed grid has no scale that could be chosen
-        return (*left_out, *found, *looks.remarks_on_objects(typical_diameter(mask, core), known, factor))
+        return (*left_out, *looks.remarks_on_picture(looks.measure(source.statistics, source.convert), self.looks))
 
     def _grids(self, source: Source, factor: float, grid: tuple[int, int] | None) -> Grids:
         grid = grid or self.inference.grid
@@ -298,43 +345,3 @@ class ModelPredictor:
             return Grids.at_scale(source.height, source.width, factor)
         # As published: without averaging, and without a look at the picture's proportions.
         return Grids((source.height, source.width), grid, fixed=True)
-
-
-def _layers(statistics: ChainStatistics) -> list[NDArray[Any]]:
-    """What is blended: the mean, the variance where there are several chains, and chains that were kept."""
-    layers: list[NDArray[Any]] = [statistics.mean]
-    if statistics.count > 1:
-        layers.append(statistics.variance)
-    return layers + list(statistics.chains or [])
-
-
-def _empty_blend(layers: int, channels: int, size: tuple[int, int], allocate: Allocate | None) -> Blend:
-    """Zeros for the layers: (H, W) each for one mask channel, else (M, H, W)."""
-    zeros = allocate or (lambda shape: np.zeros(shape, dtype=np.float32))
-    shape = size if channels == 1 else (channels, *size)
-    return Blend([zeros(shape) for _ in range(layers)], zeros(size))
-
-
-def _stacked(layers: list[Any], first: int) -> NDArray[np.float32]:
-    """The layers from `first` on as one array; each is let go of once it is copied, so that memory holds them once."""
-    stacked = np.empty((len(layers) - first, *layers[first].shape), np.float32)
-    for number in range(len(stacked)):
-        stacked[number] = layers.pop(first)
-    return stacked
-
-
-def _tempered(probability: Any, temperature: float) -> Any:
-    """In place, strip by strip, like `_square_root`."""
-    if temperature != 1.0:
-        for row in range(0, probability.shape[-2], STRIP):
-            rows = slice(row, row + STRIP)
-            probability[..., rows, :] = temper(probability[..., rows, :], temperature)
-    return probability
-
-
-def _square_root(variance: Any) -> Any:
-    """In place, strip by strip: the array may lie on disk."""
-    for row in range(0, variance.shape[-2], STRIP):
-        rows = slice(row, row + STRIP)
-        variance[..., rows, :] = np.sqrt(variance[..., rows, :])
-    return variance

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from segdiff.diffusion.sampling import Sampling
 from segdiff.inference.options import InferenceSettings, PredictOptions
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.run import Progress
+from segdiff.inference.strips import Choice, Strip
 
 
 class Predictor(Protocol):
@@ -78,3 +79,29 @@ class Predictor(Protocol):
         **changes: Any,
     ) -> Prediction:
         """Predict one image: see `segdiff.inference.predictor.ModelPredictor.predict`."""
+
+    def models(self, options: PredictOptions) -> Sequence[tuple[SingleModel, PredictOptions]]:
+        """The single models in it, and what each is told so that `joined` can make one prediction of theirs."""
+
+    def joined(self, predictions: Sequence[Prediction], options: PredictOptions) -> Prediction:
+        """What it says where its models, in the order of `models`, say `predictions` of the same part of an image."""
+
+
+class SingleModel(Predictor, Protocol):
+    """A predictor of one model, which predicts images of any size in strips."""
+
+    def strips(
+        self,
+        array: Any,
+        options: PredictOptions | None = None,
+        choice: Choice | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Iterator[Strip]:
+        """Predict one image in strips: see `segdiff.inference.predictor.ModelPredictor.strips`."""
+
+    def remarks_on(self, array: Any, choice: Choice | None = None) -> tuple[str, ...]:
+        """What makes an image unlike those that the model was trained on, its objects aside."""
+
+    def empty(self, options: PredictOptions) -> Prediction:
+        """A prediction of these options without a pixel, to be filled with stored strips."""

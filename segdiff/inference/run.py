@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segdiff.data.resize import pad_to
 from segdiff.diffusion.noise import NoiseField
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import UserError
@@ -19,7 +20,7 @@ from segdiff.inference.batching import first_guess, free_memory, is_out_of_memor
 from segdiff.inference.chains import ChainStatistics
 from segdiff.inference.options import BatchSize
 from segdiff.inference.rescale import Grids
-from segdiff.inference.source import Source, pad_to
+from segdiff.inference.source import Source
 from segdiff.inference.windows import Window
 from segdiff.models.device import autocast
 from segdiff.models.segmenter import Segmenter
@@ -137,8 +138,9 @@ class WindowRunner:
         statistics = [ChainStatistics(keep_chains) for _ in batch]
         with _evaluating(self.segmenter), torch.inference_mode(), autocast(self.device, self.precision):
             for group in self.segmenter.sample(image, noise, sampling, group_size=entries):
+                extremes = torch.stack(group.aminmax())  # which are not finite where anything is not
                 soft = group.float().cpu().numpy()  # (k, N, M, h, w)
-                if not np.isfinite(soft).all():
+                if not extremes.isfinite().all():
                     raise UserError(
                         f"the network gives numbers that are not finite in {self.precision}; "
                         + ("try precision float32" if self.precision != "float32" else "the model is broken")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from segdiff.data.images import to_rgb
 from segdiff.data.nodata import DataOnly, NoData, fill_no_data, find_no_data
+from segdiff.data.resampling import Axis, resample
+from segdiff.data.sources.base import ImageSource, Level
 from segdiff.data.value_range import value_scale
 from segdiff.errors import ShapeError, UserError
 from segdiff.inference.batching import is_out_of_memory
@@ -29,6 +32,7 @@ class Source:
             values are taken as they are.
         factor: that brings the values to that scale; None: found from type and values of the whole array.
         no_data: "find", or what was found in a picture that this one was made of, where it is filled already.
+        aside: bool over a lattice of the picture: what statistics leave out, beside what holds no data.
     Raises:
         ShapeError: not a picture, or not of these channels.
         DataError: values that the rule for RGB does not cover.
@@ -40,6 +44,7 @@ class Source:
         channels: int = 3,
         factor: float | None = None,
         no_data: NoData | Literal["find"] | None = "find",
+        aside: NDArray[np.bool_] | None = None,
     ) -> None:
         if not hasattr(array, "shape"):
             raise ShapeError(
@@ -52,7 +57,7 @@ class Source:
         given = shape[2] if len(shape) == 3 else 1
         if channels != 3 and given != channels:
             raise ShapeError(f"this model sees {channels} channels; an array of shape {shape} has {given}")
-        self.array, self.channels, self._is_filled = array, channels, no_data != "find"
+        self.array, self.channels, self._is_filled, self.aside = array, channels, no_data != "find", aside
         self.height, self.width = shape[:2]
         # Of the whole array: a dark window of floats in 0..255 looks like one in 0..1.
         self._factor = factor if factor is not None else value_scale(array) if channels == 3 else 1.0
@@ -75,8 +80,9 @@ class Source:
         if self.no_data is None or self._is_filled:
             return part
         empty = self.no_data.within(stored, window.rows, window.columns, self.convert)
-        return fill_no_data(part, empty, self._ground()) if empty.any() else part
+        return fill_no_data(part, empty, self._ground) if empty.any() else part
 
+    @cached_property
     def _ground(self) -> NDArray[Any]:
         """(channels,): the median of the data."""
         rows, columns = (slice(None, None, -(-length // GROUND)) for length in (self.height, self.width))
@@ -85,8 +91,8 @@ class Source:
 
     @property
     def statistics(self) -> DataOnly:
-        """The picture for statistics, which leave out what holds no data."""
-        return DataOnly(self.array, self.no_data)
+        """The picture for statistics, which leave out what holds no data and what is set aside."""
+        return DataOnly(self.array, self.no_data, self.aside)
 
     def blank(self, *layers: Any) -> None:
         """Set (..., H, W) layers to 0, in place, where the picture holds no data; None is passed over."""
@@ -94,17 +100,30 @@ class Source:
             return
         for top in range(0, self.height, STRIP):
             rows = slice(top, min(top + STRIP, self.height))
-            empty = self.no_data.within(np.asarray(self.array[rows]), rows, slice(0, self.width), self.convert)
-            for layer in layers if empty.any() else ():
-                if layer is not None:
-                    layer[..., rows, :] = np.where(empty, 0, layer[..., rows, :])
+            self.blank_part(
+                Window(top, 0, rows.stop - top, self.width),
+                *(None if layer is None else layer[..., rows, :] for layer in layers),
+            )
+
+    def blank_part(self, window: Window, *parts: Any) -> None:
+        """The same for parts of layers, (..., h, w) of a window."""
+        if self.no_data is None:
+            return
+        stored = np.asarray(self.array[window.rows, window.columns])
+        empty = self.no_data.within(stored, window.rows, window.columns, self.convert)
+        for part in parts if empty.any() else ():
+            if part is not None:
+                part[...] = np.where(empty, 0, part)
 
     def resized(self, grids: Grids) -> Source:
-        """The picture on the model's grid, in memory as a whole.
+        """Return the picture on the model's grid: read window by window, from the level that suffices where it has
+        several; on a fixed grid in memory as a whole.
 
         Raises:
             UserError: it does not fit the memory.
         """
+        if not grids.fixed:
+            return self._regridded(grids)
         try:
             resized = grids.to_model(self.read(Window(0, 0, self.height, self.width)))
         except (MemoryError, RuntimeError) as error:
@@ -114,8 +133,32 @@ class Source:
             raise UserError(f"resized to {size} for the model, the picture does not fit the memory") from error
         return Source(resized, self.channels, 1.0, self.no_data)
 
+    def _regridded(self, grids: Grids) -> Source:
+        steps = (self.height / grids.model[0], self.width / grids.model[1])
+        base = self
+        if isinstance(self.array, ImageSource) and (number := self.array.level_for(min(steps))):
+            level = self.array.levels[number]
+            base = Source(self.array.level(number), self.channels, self._factor, aside=self.aside)
+            steps = (steps[0] / level.row_step, steps[1] / level.column_step)
+        return Source(Regridded(base, grids.model, steps), self.channels, 1.0, base.no_data, self.aside)
 
-def pad_to(part: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Mirror (h, w, C) at the right and bottom up to (height, width, C): no black that no picture has."""
-    rows, columns = height - part.shape[0], width - part.shape[1]
-    return np.pad(part, ((0, rows), (0, columns), (0, 0)), mode="reflect") if rows or columns else part
+
+class Regridded(ImageSource):
+    """A picture on another grid, (height, width, channels) on the 0..255 scale, float32 (`segdiff.data.resampling`).
+
+    Args:
+        source: the picture, or a level of it.
+        size: (height, width) of the new grid.
+        steps: pixels of the source in a row and in a column of one pixel of it.
+    """
+
+    def __init__(self, source: Source, size: tuple[int, int], steps: tuple[float, float]) -> None:
+        self.source = source
+        self.shape, self.dtype = (*size, source.channels), np.dtype(np.float32)
+        self.levels = (Level(*size),)
+        self._axes = (Axis(source.height, steps[0]), Axis(source.width, steps[1]))
+
+    def _read(self, window: Window, level: int) -> NDArray[np.float32]:
+        rows, columns = self._axes[0].span(*window[::2]), self._axes[1].span(*window[1::2])
+        part = self.source.read(Window(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start))
+        return resample(part, self._axes[0].weights(*window[::2]), self._axes[1].weights(*window[1::2]))

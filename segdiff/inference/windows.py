@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from segdiff.data.windows import Window
 from segdiff.errors import ConfigError
 
-
-class Window(NamedTuple):
-    """A rectangle of an image: rows top .. top + height - 1, columns left .. left + width - 1."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def rows(self) -> slice:
-        return slice(self.top, self.top + self.height)
-
-    @property
-    def columns(self) -> slice:
-        return slice(self.left, self.left + self.width)
+__all__ = ["Window", "plan_windows", "round_up", "window_starts"]
 
 
 def round_up(length: int, multiple: int) -> int:

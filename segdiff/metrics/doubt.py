@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from segdiff.errors import ShapeError
+from segdiff.metrics.pairwise import mean_of_pairs, pairwise_similarity
 
 
 def error_auroc(doubt: ArrayLike, wrong: ArrayLike) -> float:
@@ -45,13 +46,5 @@ def diversity(chains: ArrayLike, threshold: float = 0.5) -> float:
     chains: (K, H, W), in [0, 1]. 0: all alike, as of a sampler that has collapsed; nan of a single chain. Two empty
     masks are alike.
     """
-    masks = np.asarray(chains).reshape(len(np.asarray(chains)), -1) > threshold
-    if len(masks) < 2:
-        return float("nan")
-    flat = masks.astype(np.float32)
-    common = (flat @ flat.T).astype(np.float64)
-    sizes = masks.sum(1).astype(np.float64)
-    both = sizes[:, None] + sizes[None]
-    dice = np.divide(2 * common, both, out=np.ones_like(both), where=both > 0)
-    pairs = np.triu_indices(len(masks), 1)
-    return float(1 - dice[pairs].mean())
+    masks = np.asarray(chains) > threshold
+    return mean_of_pairs(1 - pairwise_similarity(masks, masks))

@@ -15,11 +15,21 @@ from segdiff.metrics.boundary import boundary_f, hausdorff_95, surface_dice
 from segdiff.metrics.calibration import brier, ece, ece_boundary, nll
 from segdiff.metrics.doubt import diversity, error_auroc, margin_doubt
 from segdiff.metrics.instances import aji, dq, ece_objects, pq
+from segdiff.metrics.mask_numbers import (
+    area_coverage,
+    area_crps,
+    chain_error,
+    count_coverage,
+    count_crps,
+    image_dispersion,
+)
 from segdiff.metrics.overlap import dice, iou, precision, recall
 from segdiff.metrics.published import fbound_published, wcov_published
 
 UNITS = ("px", "um")
 MASKS = ("mask", "instances")  # what is needed that masks made by any tool have
+COUNTS = ("chain_counts", "threshold_counts")
+OBJECTS = ("instances", "confidence", *COUNTS)  # what needs a truth that tells objects apart
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,9 @@ class Metric:
         distance: whether it takes `spacing` and gives a length.
         needs: "mask"; "instances", objects told apart; or what only a model gives: "probability", "raw_probability"
             (before its temperature), "margin" (doubt by the probability), "uncertainty" (doubt by the chains),
-            "chains", "confidence" (in each object).
+            "chains", "samples" (chains, beside the truth), "confidence" (in each object), and samples of a number:
+            "chain_areas", "threshold_areas" (by other thresholds), "chain_counts", "threshold_counts".
+        weight: another metric, by which images are weighted in the mean; it becomes a column, too.
     """
 
     function: Callable[..., float]
@@ -42,6 +54,7 @@ class Metric:
     tolerance: bool = False
     distance: bool = False
     needs: str = "mask"
+    weight: str | None = None
 
 
 METRICS = {
@@ -67,6 +80,16 @@ METRICS = {
     "dq": Metric(dq, needs="instances"),
     "ece_objects": Metric(ece_objects, higher_is_better=False, needs="confidence"),
     "diversity": Metric(diversity, needs="chains"),
+    "chain_error": Metric(chain_error, higher_is_better=False, needs="samples"),
+    "dispersion": Metric(image_dispersion, needs="samples", weight="chain_error"),
+    "area_crps_chains": Metric(area_crps, higher_is_better=False, needs="chain_areas"),
+    "area_crps_threshold": Metric(area_crps, higher_is_better=False, needs="threshold_areas"),
+    "area_coverage_chains": Metric(area_coverage, needs="chain_areas"),
+    "area_coverage_threshold": Metric(area_coverage, needs="threshold_areas"),
+    "count_crps_chains": Metric(count_crps, higher_is_better=False, needs="chain_counts"),
+    "count_crps_threshold": Metric(count_crps, higher_is_better=False, needs="threshold_counts"),
+    "count_coverage_chains": Metric(count_coverage, needs="chain_counts"),
+    "count_coverage_threshold": Metric(count_coverage, needs="threshold_counts"),
 }
 
 
@@ -114,9 +137,20 @@ class Scoring:
             )
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The metrics, and after them those that weigh them and are not among them."""
+        weights = [METRICS[name].weight for name in self.names]
+        return (*self.names, *dict.fromkeys(w for w in weights if w is not None and w not in self.names))
+
+    @property
     def needs(self) -> set[str]:
         """What the metrics need: see `Metric`."""
-        return {METRICS[name].needs for name in self.names}
+        return {METRICS[name].needs for name in self.columns}
+
+    @property
+    def scores_objects(self) -> bool:
+        """Whether the truth must tell objects apart."""
+        return bool(self.needs & set(OBJECTS))
 
     def check_masks_only(self) -> None:
         """Raise ConfigError where a metric needs more than masks."""
@@ -137,8 +171,9 @@ class Scoring:
             pred, target: binary (H, W).
             mpp: micrometres per pixel, needed for the unit "um" only.
             said: what the model says beside the mask: "probability", "raw_probability", "uncertainty" (H, W), "chains"
-                (K, H, W), "instances" and "true_instances" (H, W), "confidence" (one of each object, in order). A
-                metric of what is None (one chain has no uncertainty) is nan.
+                (K, H, W), "instances" and "true_instances" (H, W), "confidence" (one of each object, in order), and
+                samples (K,) of areas in pixels and of counts, see `Metric`. A metric of what is None (one chain has no
+                uncertainty) is nan.
         Raises:
             ShapeError: the masks do not fit. ConfigError: as `check`, or `said` lacks what a metric needs.
         """
@@ -146,14 +181,14 @@ class Scoring:
         said = {} if said is None else said
         spacing = mpp if self.unit == "um" and mpp is not None else 1.0
         scores = {}
-        for name in self.names:
+        for name in self.columns:
             metric = METRICS[name]
             options: dict[str, float] = {}
             if metric.tolerance or metric.distance:
                 options["spacing"] = spacing
             if metric.tolerance:
                 options["tolerance"] = self.tolerance
-            source = "probability" if metric.needs == "margin" else metric.needs
+            source = {"margin": "probability", "samples": "chains"}.get(metric.needs, metric.needs)
             if source == "mask":
                 scores[name] = float(metric.function(pred, target, **options))
             elif source not in said:
@@ -164,8 +199,10 @@ class Scoring:
                 scores[name] = float(metric.function(given, said["true_instances"]))
             elif source == "confidence":
                 scores[name] = float(metric.function(said["instances"], said["true_instances"], given))
-            elif source == "chains":
+            elif metric.needs == "chains":
                 scores[name] = float(metric.function(given))
+            elif source in COUNTS:
+                scores[name] = float(metric.function(given, said["true_instances"]))
             elif metric.needs in ("margin", "uncertainty"):
                 wrong = (np.asarray(pred) != 0) != (np.asarray(target) != 0)
                 doubt = margin_doubt(given) if metric.needs == "margin" else given
@@ -181,7 +218,7 @@ def parse_metrics(text: str, masks_only: bool = False) -> tuple[str, ...]:
     every = tuple(
         name
         for name, metric in METRICS.items()
-        if metric.needs == "mask" or not (masks_only or metric.needs in ("instances", "confidence"))
+        if metric.needs == "mask" or not (masks_only or metric.needs in OBJECTS)
     )
     return every if text == "all" else tuple(name.strip() for name in text.split(","))
 

@@ -26,7 +26,7 @@ class CompiledDenoiser(nn.Module):
     def __init__(self, network: Any, device: torch.device, backend: str = "inductor") -> None:
         super().__init__()
         self.network = network
-        self.size_multiple = network.size_multiple
+        self.size_multiple, self.packed = network.size_multiple, getattr(network, "packed", 1)
         graphs: dict[str, Any] = {"mode": "reduce-overhead"} if device.type == "cuda" and backend == "inductor" else {}
         self._encode = torch.compile(network.encode, backend=backend, **graphs)
         self._denoise = torch.compile(network.forward, backend=backend, **graphs)

@@ -87,13 +87,17 @@ class ModulatedBlock(nn.Module):
         self.film = nn.Linear(TIME_WIDTH, 2 * channels)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def modulated(self, x: Tensor, time: Tensor) -> Tensor:
+        """What is convolved: ReLU(norm(x) * (1 + scale) + shift)."""
         scale, shift = self.film(time).chunk(2, 1)
         if len(scale) == 1:  # one time for all, as in sampling: the norm's own affine map saves a pass over memory
             h = F.group_norm(x, self.groups, 1 + scale[0], shift[0])
         else:
             h = torch.addcmul(shift[..., None, None], F.group_norm(x, self.groups), 1 + scale[..., None, None])
-        return x + self.conv(F.relu(h, inplace=True))
+        return F.relu(h, inplace=True)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        return x + self.conv(self.modulated(x, time))
 
 
 class FastSegDiff(nn.Module):
@@ -167,17 +171,25 @@ class FastSegDiff(nn.Module):
         images, (height, width) = len(features[0]), features[0].shape[2:]
         if len(x_t) % images or x_t.shape[2:] != (self.finest * height, self.finest * width):
             raise ShapeError(f"x_t {tuple(x_t.shape)} does not go with features of {images} x {height} x {width}")
-        time = self.time(timestep_embedding(read_times(t, x_t), TIME_WIDTH))
         seen = torch.cat((x_t, torch.zeros_like(x_t) if previous is None else previous), 1)
-        fine = self.block_fine(add_features(self.enter(seen), features[0]), time)
+        return F.pixel_shuffle(self.blocks(self.enter(seen), t, features), self.finest)
+
+    def blocks(self, entered: Tensor, t: float | Tensor | Sequence[float], features: Sequence[Tensor]) -> Tensor:
+        """All between the first layer, which makes channels of blocks of pixels, and the pixels of those blocks.
+
+        Args:
+            entered: (K * N, width, H / f, W / f), what `enter` makes of x_t and the previous x_0.
+        Returns:
+            (K * N, M f^2, H / f, W / f), in the order of `torch.nn.PixelShuffle`.
+        """
+        time = self.time(timestep_embedding(read_times(t, entered), TIME_WIDTH).to(entered.dtype))
+        fine = self.block_fine(add_features(entered, features[0]), time)
         middle = self.block_middle(add_features(self.down_middle(fine), features[1]), time)
         coarse = self.block_coarse(add_features(self.down_coarse(middle), features[2]), time)
         middle = middle + F.interpolate(self.up_middle(coarse), scale_factor=2.0, mode="nearest")
         fine = fine + F.interpolate(self.up_fine(F.relu(middle)), scale_factor=2.0, mode="nearest")
         out = self.leave(F.relu(fine))
-        if self.direct is not None:
-            out = add_features(out, features[3])
-        return F.pixel_shuffle(out, self.finest)
+        return out if self.direct is None else add_features(out, features[3])
 
 
 def image_encoder(config: FastConfig) -> ImageEncoder:

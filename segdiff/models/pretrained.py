@@ -44,12 +44,12 @@ def load_encoder_weights(segmenter: Segmenter, weights: str) -> None:
             source = get_encoder(name, in_channels=segmenter.image_channels, depth=encoder._depth, weights=weights)
     except (KeyError, ValueError) as error:
         said = " ".join(str(error).split())[:160]
-        raise ConfigError(f"model.encoder_weights={weights}: {name} has no such weights ({said})") from error
+        raise ConfigError(f"trainer.encoder_weights={weights}: {name} has no such weights ({said})") from error
     except (OSError, RuntimeError) as error:
         why = "the download failed" if online else f"{HUB} cannot be reached from here"
         raise MissingError(
-            f"model.encoder_weights={weights} of {name} are not on this machine, and {why}: "
-            "use model.encoder_weights=null"
+            f"trainer.encoder_weights={weights} of {name} are not on this machine, and {why}: "
+            "use trainer.encoder_weights=null"
         ) from error
     encoder.load_state_dict(source.state_dict())
 
@@ -91,7 +91,7 @@ def _borrowed(segmenter: Segmenter) -> tuple[str, Any]:
     encoder = getattr(network, "borrowed", None)
     if encoder is None:
         raise ConfigError(
-            "model.encoder_weights needs an encoder of segmentation-models-pytorch: model=smp, or model.encoder=NAME"
+            "trainer.encoder_weights needs an encoder of segmentation-models-pytorch: model=smp, or model.encoder=NAME"
         )
     return network.config.encoder, encoder
 

@@ -58,7 +58,7 @@ class Segmenter(nn.Module, ABC):
         Args:
             image: float32 (N, C, H, W), normalised.
             noise: (chain, draw) to the noise of all N images, float32 (N, M, H, W) on the CPU: draw 0 is x_T, draw
-                k + 1 that of evaluation k.
+                k + 1 that of evaluation k. Several threads may call it at once.
             sampling: with image and noise it determines the result.
             group_size: most entries (chains times images) in one call of the network; changes memory, not results.
         """

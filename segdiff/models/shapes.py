@@ -39,3 +39,19 @@ def add_features(x: Tensor, features: Tensor) -> Tensor:
     """x (K * N, ...), chain-major, plus features (N, ...): broadcast over K, without copies."""
     # shape[0], not len(): an exporter that traces follows it to other batches
     return (x.unflatten(0, (-1, features.shape[0])) + features).flatten(0, 1)
+
+
+def to_blocks(x: Tensor, size: int) -> Tensor:
+    """(B, M, H, W) to (B, M size^2, H / size, W / size), channels-last: `torch.nn.PixelUnshuffle` in one copy."""
+    if size == 1:
+        return x
+    blocks = x.unflatten(3, (-1, size)).unflatten(2, (-1, size)).permute(0, 2, 4, 1, 3, 5)
+    return blocks.flatten(3).permute(0, 3, 1, 2)
+
+
+def to_pixels(x: Tensor, size: int) -> Tensor:
+    """The inverse of `to_blocks`."""
+    if size == 1:
+        return x
+    pixels = x.permute(0, 2, 3, 1).unflatten(3, (-1, size, size)).permute(0, 3, 1, 4, 2, 5)
+    return pixels.flatten(4).flatten(2, 3)

@@ -1,66 +1,54 @@
-"""Configurations by Hydra: where they lie, composed outside of a training, as plain values."""
+"""Configurations by Hydra: where they lie, composed to plain values, and what is wrong with overrides."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from segdiff.errors import ConfigError
+from segdiff.training.former_names import note_on_stderr, rename_overrides
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
 def conf_folder() -> Path:
-    """The folder of configurations: in the package once installed, at the top of a checkout."""
+    """Return the folder of configurations: in the package once installed, at the top of a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
-def compose(overrides: Sequence[str]) -> dict[str, Any]:
-    """What `segdiff train` with these overrides would use, as plain values; a run is called "unnamed".
+def compose(overrides: Sequence[str], note: Callable[[str], None] = note_on_stderr) -> dict[str, Any]:
+    """Compose what `segdiff train` with these overrides would use, as plain values; a run is called "unnamed".
 
+    Args:
+        overrides: as on the command line; former names of settings are taken, too.
+        note: takes a line for each of these.
     Raises:
         ConfigError: a name that is not known, or a value that must be given and is not.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from segdiff.errors import ConfigError
-    from segdiff.training.explain import explain
-
+    overrides = rename_overrides(overrides, note)
     try:
         return to_plain(_compose(overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error, overrides)) from error
-
-
-def compose_keys(overrides: Sequence[str]) -> dict[str, Any]:
-    """All keys that a training with these overrides has; what must be given may be missing, nothing is resolved."""
-    from omegaconf import OmegaConf
-
-    plain = OmegaConf.to_container(_compose(overrides), resolve=False)
-    assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items()}
-
-
-def _compose(overrides: Sequence[str]) -> DictConfig:
-    import hydra
-
-    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return hydra.compose("config", ["run.name=unnamed", *overrides])  # the usual name needs a running Hydra
+        raise explained(error, overrides) from error
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
-    """Plain values of a composed configuration.
+    """Resolve a composed configuration to plain values.
 
     Raises:
         ConfigError: a value that must be given and is not.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-
-    from segdiff.errors import ConfigError
 
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -72,3 +60,49 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     assert isinstance(plain, dict)
     plain.pop("experiment", None)
     return {str(k): v for k, v in plain.items()}
+
+
+def explained(error: Exception, overrides: Sequence[str]) -> ConfigError:
+    """Put an error of Hydra or OmegaConf that these overrides caused into a line with the nearest names that exist."""
+    text = " ".join(str(error).split())
+    text = re.sub(r" ?See https://hydra\.cc\S* for details", "", text.partition(" Config search path:")[0])
+    missing = re.search(r"Could not (?:find|load) '([\w./-]+)/([^/']+)'", text)
+    if missing:
+        group, choice = missing.groups()
+        known = getattr(error, "options", None) or [path.stem for path in (conf_folder() / group).glob("*.yaml")]
+        return ConfigError(f"{group}={choice} is not known; known: {_nearest(choice, known)}")
+    unknown = re.search(r"Could not override '([\w./]+)'", text)
+    if unknown:
+        return ConfigError(_unknown_key(unknown.group(1), overrides))
+    override = getattr(error, "override", None)
+    return ConfigError(f"{override} cannot be read: {text}" if override else text)
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    import hydra
+
+    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return hydra.compose("config", ["run.name=unnamed", *overrides])  # the usual name needs a running Hydra
+
+
+def _unknown_key(key: str, overrides: Sequence[str]) -> str:
+    """Say where a dotted key was first wrong, and the names there, under the choices of groups that were made."""
+    from omegaconf import OmegaConf
+
+    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    chosen = [o.partition(",")[0] for o in overrides if o.partition("=")[0] in groups and "[" not in o]
+    node: Any = OmegaConf.to_container(_compose(chosen), resolve=False)  # what must be given may be missing
+    parts, depth = key.split("."), 0
+    while depth < len(parts) - 1 and isinstance(node, dict) and parts[depth] in node:
+        node = node[parts[depth]]
+        depth += 1
+    wrong = ".".join(parts[: depth + 1])
+    if not isinstance(node, dict) or not node:
+        return f"{wrong} is not known"
+    known = map(str, [*node, *(() if depth else ["experiment"])])
+    return f"{wrong} is not known; known: {_nearest(parts[depth], known)}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    return ", ".join(difflib.get_close_matches(name, names, n=max(len(names), 1), cutoff=0))

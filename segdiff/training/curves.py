@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
-from segdiff.data.writers import atomic
+from segdiff.data.writers import atomic, write_csv
 
 COLUMNS = (
     "step",
@@ -27,17 +26,12 @@ class Curves:
     def __init__(self, folder: Path, keep_until: int = 0) -> None:
         self.path = folder / "metrics.csv"
         old = [row for row in _rows(self.path) if float(row["step"]) <= keep_until]
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS)
-        writer.writeheader()
-        writer.writerows(old)
-        with atomic(self.path) as file:
-            file.write(text.getvalue().encode())
+        write_csv(self.path, COLUMNS, old)
 
     def add(self, **values: float) -> None:
         """Append a row; columns that are not given stay empty."""
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS).writerow({k: f"{v:.6g}" for k, v in values.items()})
+            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow({k: f"{v:.6g}" for k, v in values.items()})
 
     def draw(self, path: Path) -> None:
         """A picture of loss and validation Dice over the samples seen."""

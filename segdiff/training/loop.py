@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from segdiff.training.estimate import Estimate
 from segdiff.training.evidence import ADVICE, keep_evidence
 from segdiff.training.interrupt import Interruption
 from segdiff.training.progress import Progress
+from segdiff.training.run_folder import RunFolder
 from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, total_steps
 from segdiff.training.tracking import Tracking
 
@@ -50,10 +50,9 @@ class Trainer:
 
     Args:
         segmenter: on its device; its parameters are changed in place.
-        samples: training sample n for every n >= 0.
-        folder: gets `metrics.csv`, `curves.png`, `checkpoints/{last,best}.pt`.
-        seed: with the sample numbers it determines every random number.
-        identity: of the run's configuration; a checkpoint of another identity is not resumed.
+        samples: training sample n for every n >= 0; their seed and numbers determine every random number.
+        folder: gets `metrics.csv`, `curves.png`, `checkpoints/{last,best}.pt`; a checkpoint of another identity is
+            not resumed.
         validate: (segmenter of averaged weights, step) to a dict with `dice`, `iou` and `blank` (every mask is empty
             or full, against the truth); None for no validation.
         tracking: told the curves as well (`segdiff.training.tracking`).
@@ -64,13 +63,11 @@ class Trainer:
     samples: TrainingSamples
     settings: TrainerSettings
     optimizer_settings: OptimizerSettings
-    folder: Path
-    seed: int = 0
-    identity: str = ""
+    folder: RunFolder
     validate: Validate | None = None
     processes: Processes = field(default_factory=Processes)
     tracking: Tracking = field(default_factory=Tracking)
-    state: State = field(default_factory=State)
+    state: State = field(default_factory=State, init=False)
 
     def __post_init__(self) -> None:
         self.device = next(self.segmenter.parameters()).device
@@ -88,25 +85,17 @@ class Trainer:
         self._speed = 0.0
         self.saved_step: int | None = None  # of the newest checkpoint
 
-    @property
-    def last(self) -> Path:
-        return self.folder / "checkpoints" / "last.pt"
-
-    @property
-    def best(self) -> Path:
-        return self.folder / "checkpoints" / "best.pt"
-
     def resume(self) -> None:
         """Go on from `checkpoints/last.pt`.
 
         Raises:
             TrainingError: it is of a run with another configuration.
         """
-        saved = load_checkpoint(self.last)
+        saved = load_checkpoint(self.folder.last)
         if not {"identity", "model", "average", "optimizer"} <= saved.keys():
-            raise DataError(f"{self.last} is not a checkpoint to go on from: choose another run.name")
-        if saved["identity"] != self.identity:
-            raise TrainingError(f"{self.last} is of a run with other settings: choose another run.name")
+            raise DataError(f"{self.folder.last} is not a checkpoint to go on from: choose another run.name")
+        if saved["identity"] != self.folder.identity:
+            raise TrainingError(f"{self.folder.last} is of a run with other settings: choose another run.name")
         self.segmenter.load_state_dict(saved["model"])
         self.average.model.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -121,7 +110,7 @@ class Trainer:
         if self.finished:
             return self.state
         writes = self.processes.writes
-        curves = Curves(self.folder, keep_until=self.state.step) if writes else None
+        curves = Curves(self.folder.path, keep_until=self.state.step) if writes else None
         progress = Progress(self.steps, self.state.step, silent=not writes)
         try:
             with Interruption() as interruption:
@@ -137,7 +126,7 @@ class Trainer:
         finally:
             progress.close()
             if curves is not None:
-                curves.draw(self.folder / "curves.png")
+                curves.draw(self.folder.curves)
         return self.state
 
     def _run(self, curves: Curves | None, progress: Progress, interruption: Interruption) -> None:
@@ -200,14 +189,17 @@ class Trainer:
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        save_checkpoint({**vars(self.state), **tensors, "identity": self.identity}, self.last)
+        save_checkpoint({**vars(self.state), **tensors, "identity": self.folder.identity}, self.folder.last)
         self.saved_step = self.state.step
 
     def best_weights(self) -> dict[str, Tensor]:
         """The averaged weights of the best validation, or the newest where nothing was validated."""
-        if self.state.best_step and self.best.exists():
-            best = load_checkpoint(self.best)
-            if (best["step"], best.get("identity")) == (self.state.best_step, self.identity):  # else of another time
+        if self.state.best_step and self.folder.best.exists():
+            best = load_checkpoint(self.folder.best)
+            if (best["step"], best.get("identity")) == (
+                self.state.best_step,
+                self.folder.identity,
+            ):  # else of another time
                 return best["average"]
         return self.average.model.state_dict()
 
@@ -215,10 +207,12 @@ class Trainer:
         """One update; gives loss and gradient norm (before clipping) on the device, without waiting for them."""
         step, options = self.state.step, self.optimizer_settings
         # Dropout is the one thing that draws from PyTorch's own generator: its numbers follow the step, too.
-        torch.manual_seed((self.seed * 0x9E3779B97F4A7C15 + self.processes.rank * 0xD1342543DE82EF95 + step) % 2**63)
+        torch.manual_seed(
+            (self.samples.seed * 0x9E3779B97F4A7C15 + self.processes.rank * 0xD1342543DE82EF95 + step) % 2**63
+        )
         self.segmenter.train()
         image, mask = (batch[key].to(self.device, non_blocking=True) for key in ("image", "mask"))
-        draw = TrainingDraw(self.seed, batch["n"].tolist())
+        draw = TrainingDraw(self.samples.seed, batch["n"].tolist())
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(options, step, self.steps)
         self.optimizer.zero_grad(set_to_none=True)
@@ -231,7 +225,7 @@ class Trainer:
         if not bool(torch.isfinite(grad_norm)):
             dataset = self.samples.dataset
             names = [dataset.names[self.samples.image_index(n)] for n in batch["n"].tolist()]
-            folder = self.folder if self.processes.writes else self.folder / f"process_{self.processes.rank}"
+            folder = self.folder.path / ("" if self.processes.writes else f"process_{self.processes.rank}")
             raise TrainingError(keep_evidence(folder, step, batch, names, loss.item(), self.segmenter))
         self.optimizer.step()
         self.average.update(self.segmenter, step)
@@ -276,8 +270,13 @@ class Trainer:
             state.best_dice, state.best_step = scores["dice"], state.step
             if writes:
                 weights = self.average.model.state_dict()
-                best = {"step": state.step, "dice": state.best_dice, "average": weights, "identity": self.identity}
-                save_checkpoint(best, self.best)
+                best = {
+                    "step": state.step,
+                    "dice": state.best_dice,
+                    "average": weights,
+                    "identity": self.folder.identity,
+                }
+                save_checkpoint(best, self.folder.best)
         progress.say(
             f"step {state.step}: validation Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}"
             + (" (best)" if better else f" (best {state.best_dice:.4f} at step {state.best_step})")

@@ -65,6 +65,9 @@ class TrainerSettings:
         calibrate: fit temperature and threshold on the validation images at the end; they are stored in the model.
         panels: pictures of so many validation images.
         threads: of the processor; null leaves PyTorch's choice.
+        init_from: a model whose weights to go on from: a folder, a name, or "owner/name" on the hub; null for none.
+        encoder_weights: pretrained weights of an encoder of segmentation-models-pytorch, as that library names them
+            ("imagenet"); null for random ones.
     """
 
     max_steps: int = 1000
@@ -84,6 +87,8 @@ class TrainerSettings:
     calibrate: bool = True
     panels: int = 4
     threads: int | None = None
+    init_from: str | None = None
+    encoder_weights: str | None = None
 
     def __post_init__(self) -> None:
         at_least = {"max_steps": 1, "batch_size": 1, "log_every": 1, "max_epochs": 1, "patience": 1, "threads": 1}
@@ -95,6 +100,8 @@ class TrainerSettings:
                 raise ConfigError(f"trainer.{name}={value}: at least {least} is needed")
             if value is not None and value > at_most.get(name, value):
                 raise ConfigError(f"trainer.{name}={value}: at most {at_most[name]} is possible")
+        if self.init_from is not None and self.encoder_weights is not None:
+            raise ConfigError("give trainer.init_from or trainer.encoder_weights, not both: one would undo the other")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"trainer.precision={self.precision} is not known; known: {', '.join(PRECISIONS)}")
         if not 0 <= self.ema < 1:

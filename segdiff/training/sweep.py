@@ -6,15 +6,13 @@ ran it: another process, another machine, or the same command on another day.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segdiff.data.writers import atomic, write_json
+from segdiff.data.writers import write_csv, write_json
 
 RESULT, SWEEP, TABLE = "result.json", "sweep.json", "results.csv"
 COLUMNS = ("run", "status", "dice", "iou", "error")
@@ -63,12 +61,7 @@ def collect(sweep: Path) -> list[dict[str, Any]]:
 
 def write_table(sweep: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """The rows as results.csv in the sweep's folder."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic(sweep / TABLE) as file:
-        file.write(text.getvalue().encode())
+    write_csv(sweep / TABLE, COLUMNS, rows)
     return sweep / TABLE
 
 

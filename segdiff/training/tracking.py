@@ -198,14 +198,14 @@ class Tracking:
             tracker.finish(summary, model)
 
 
-def read_tracking(config: Mapping[str, Any]) -> list[tuple[Callable[[Run, Any], Tracker], Any]]:
-    """The choices of the group `tracking`, checked: nothing is imported or started.
+def read_tracking(config: Mapping[str, Any] | None) -> list[tuple[Callable[[Run, Any], Tracker], Any]]:
+    """Check the choices of the group `tracking` (None: none): nothing is imported or started.
 
     Raises:
         ConfigError: a tracker or a setting that is not known.
     """
     chosen = []
-    for name, settings in config.items():
+    for name, settings in (config or {}).items():
         if name not in TRACKERS:
             raise ConfigError(f"tracking={name} is not known; known: {', '.join(TRACKERS)}")
         kind, tracker = TRACKERS[name]

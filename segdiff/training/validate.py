@@ -14,14 +14,16 @@ from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.protocols import Protocol
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.prediction import Prediction
+from segdiff.metrics.conformal import least_images
 from segdiff.metrics.table import Scoring
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.panels import draw_panels
 from segdiff.training.settings import TrainerSettings
 from segdiff.training.tracking import Tracking
 from segdiff.workflows.calibrate import Calibration
-from segdiff.workflows.evaluate import EvaluateOptions, evaluate
+from segdiff.workflows.evaluate import EvaluateOptions, Watch, evaluate
 from segdiff.workflows.load import predictor_of
+from segdiff.workflows.numbers import NumberCalibration
 from segdiff.workflows.scoring import mean_of
 
 ALSO = ("ece_raw", "ece", "brier", "diversity")  # what the last validation scores, too
@@ -59,18 +61,27 @@ class Validation:
         return self._score(artifact, None, "final.png", step, during=False)
 
     def calibrated(self, artifact: Artifact) -> Artifact:
-        """The artifact with temperature and threshold fitted to all validation images."""
+        """The artifact with temperature and threshold fitted to all validation images, then intervals of numbers.
+
+        These are of masks by the fitted threshold, which is known only when all images were seen: they are predicted
+        once more, where they suffice for an interval.
+        """
         found = Calibration()
-        evaluate(
-            predictor_of(artifact, device=str(self.device), precision=self.settings.precision),
-            self.dataset,
-            self.protocol,
-            EvaluateOptions(PredictOptions(seed=self.seed, temperature=1.0), Scoring()),
-            watch=lambda sample, said: found.add(said.probability, sample.mask),
-        )
+        self._predicted(artifact, lambda sample, said: found.add(said.probability, sample.mask), temperature=1.0)
         temperature = found.temperature()
-        fitted = {"temperature": temperature, "threshold": found.threshold(temperature)}
-        return replace(artifact, inference={**artifact.inference, **fitted})
+        fitted: dict[str, Any] = {"temperature": temperature, "threshold": found.threshold(temperature)}
+        artifact = replace(artifact, inference={**artifact.inference, **fitted})
+        if len(self.dataset) < least_images():
+            return artifact
+        numbers = NumberCalibration()
+        self._predicted(artifact, lambda sample, said: numbers.add(said, sample))
+        return replace(artifact, inference={**artifact.inference, "conformal": numbers.fit()})
+
+    def _predicted(self, artifact: Artifact, watch: Watch, temperature: float | None = None) -> None:
+        """Show `watch` what the artifact predicts of all validation images."""
+        predictor = predictor_of(artifact, device=str(self.device), precision=self.settings.precision)
+        options = EvaluateOptions(PredictOptions(seed=self.seed, temperature=temperature), Scoring())
+        evaluate(predictor, self.dataset, self.protocol, options, watch=watch)
 
     def _score(self, artifact: Artifact, limit: int | None, panel: str, step: int, *, during: bool) -> dict[str, Any]:
         kept: list[tuple[Sample, Prediction]] = []

@@ -77,8 +77,11 @@ def compare(first: ScoreFile, other: ScoreFile, metrics: Sequence[str] | None = 
     Raises:
         ConfigError: a metric that one of them has not. DataError: no metric or no image in both.
     """
-    common = [name for name in first.metrics if name in other.metrics]
+    common = [name for name in first.metrics if name in other.metrics and not _is_ratio(name)]
     for name in metrics or ():
+        if _is_ratio(name):
+            parts = f"diversity and {METRICS[name].weight}"
+            raise ConfigError(f"{name} is a ratio over all images, without a paired difference: compare {parts}")
         if name not in common:
             raise ConfigError(f"no {name} in both files; they share {', '.join(common) or 'no metric'}")
     names = [name for name in first.rows if name in other.rows]
@@ -104,6 +107,10 @@ def compare(first: ScoreFile, other: ScoreFile, metrics: Sequence[str] | None = 
         "metrics": found,
         "notes": _notes(first, other, len(names), list(found)),
     }
+
+
+def _is_ratio(metric: str) -> bool:
+    return metric in METRICS and METRICS[metric].weight is not None
 
 
 def _difference(metric: str, pairs: np.ndarray) -> dict[str, Any]:

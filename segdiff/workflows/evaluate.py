@@ -19,14 +19,27 @@ from segdiff.inference.prediction import Prediction
 from segdiff.inference.protocol import Predictor
 from segdiff.metrics.table import Scoring
 from segdiff.settings import changed, plain
+from segdiff.workflows.numbers import chain_areas, chain_counts, threshold_areas, threshold_counts
 from segdiff.workflows.parts import Part
+from segdiff.workflows.progress import Progress
 from segdiff.workflows.record import describe
 from segdiff.workflows.scoring import score, summarise
 
-# Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
-Progress = Callable[[float, int, str], None]
 Watch = Callable[[Sample, Prediction], None]
 OF_PROTOCOL = (*LENGTHS, "windows", "grid")
+OF_CHAINS = {
+    "chains",
+    "samples",
+    "confidence",
+    "chain_areas",
+    "chain_counts",
+}  # what metrics need that single chains tell
+SAMPLES: dict[str, Callable[[Prediction], NDArray[np.float64] | None]] = {
+    "chain_areas": chain_areas,
+    "chain_counts": chain_counts,
+    "threshold_areas": threshold_areas,
+    "threshold_counts": threshold_counts,
+}
 
 
 @dataclass(frozen=True)
@@ -142,14 +155,14 @@ class _Scorer:
         began = time.perf_counter()
         sample = self.dataset[index]
         shown = self.protocol.prepare(sample)
-        if _scores_objects(self.scoring):
+        if self.scoring.scores_objects:
             _numbered(shown)  # a truth that does not tell objects apart is found before any work
         mpp = self.protocol.mpp(self.dataset.mpp, sample.image.shape[0])
         told = replace(
             self.options,
             mpp=mpp if self.protocol.adapt_scale and self.predictor.takes_mpp else None,
             grid=self.protocol.grid,
-            keep_chains=bool({"chains", "confidence"} & self.scoring.needs),
+            keep_chains=bool(OF_CHAINS & self.scoring.needs),
             keep_raw=True,
         )
         prediction = self.predictor.predict(shown.image, told, progress=report)
@@ -174,22 +187,29 @@ def score_prediction(
         "uncertainty": prediction.uncertainty,
         "chains": prediction.chains,
     }
-    if _scores_objects(scoring):
+    # Of several mask channels no number is the picture's.
+    single = prediction.probability.ndim == 2
+    said |= {
+        name: sample_numbers(prediction) if single else None
+        for name, sample_numbers in SAMPLES.items()
+        if name in scoring.needs
+    }
+    if scoring.scores_objects:
+        said["true_instances"] = _numbered(sample)
+    if {"instances", "confidence"} & scoring.needs:
         labels = prediction.instances()
         confidence = prediction.confidence(labels) if "confidence" in scoring.needs else None
-        said |= {"instances": labels, "true_instances": _numbered(sample), "confidence": confidence}
+        said |= {"instances": labels, "confidence": confidence}
     return score(prediction.mask, sample.mask, scoring, mpp, said)
-
-
-def _scores_objects(scoring: Scoring) -> bool:
-    return bool({"instances", "confidence"} & scoring.needs)
 
 
 def _numbered(shown: Sample) -> NDArray[np.int32]:
     """The objects of a truth."""
     found = numbered(shown)
     if found is None:
-        raise DataError(f"{shown.name}: its truth does not tell objects apart, which aji, pq, dq and ece_objects need")
+        raise DataError(
+            f"{shown.name}: its truth does not tell objects apart, which aji, pq, dq, counts and ece_objects need"
+        )
     return found
 
 

@@ -13,11 +13,12 @@ from segdiff.artifacts.hub import any_from_pretrained
 from segdiff.artifacts.members import EnsembleArtifact
 from segdiff.errors import ConfigError
 from segdiff.inference.ensemble import Ensemble
-from segdiff.inference.options import CLASS_NAME_BEFORE, ComputeOptions, InferenceSettings
+from segdiff.inference.options import CLASS_NAME_BEFORE, ComputeOptions, ConformalSettings, InferenceSettings
 from segdiff.inference.predictor import ModelInfo, ModelPredictor
 from segdiff.inference.protocol import Predictor
 from segdiff.models.device import pick_device, resolve_precision
 from segdiff.models.export import FASTEST, check_runtime, is_installed, with_runtime
+from segdiff.models.folding import fold_segmenter
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
 
@@ -48,15 +49,22 @@ def load_predictor(
     loaded = [any_from_pretrained(one) for one in names]
 
     def ready(artifact: Artifact) -> Predictor:
-        return predictor_of(artifact, device, precision, runtime, compiled)
+        return predictor_of(artifact, device, precision, runtime, compiled, fold=True)
 
     models: list[Predictor] = [
-        Ensemble([ready(member) for member in one.members.values()], one.identity, **one.inference)
+        _together(one, [ready(member) for member in one.members.values()])
         if isinstance(one, EnsembleArtifact)
         else ready(one)
         for one in loaded
     ]
     return models[0] if len(models) == 1 else Ensemble(models)
+
+
+def _together(artifact: EnsembleArtifact, members: Sequence[Predictor]) -> Ensemble:
+    settings = dict(artifact.inference)
+    if "conformal" in settings:
+        settings["conformal"] = read_settings(ConformalSettings, "inference.conformal", settings["conformal"])
+    return Ensemble(members, artifact.identity, **settings)
 
 
 def predictor_of(
@@ -65,8 +73,12 @@ def predictor_of(
     precision: str = "auto",
     runtime: str = "torch",
     compiled: bool = False,
+    fold: bool = False,
 ) -> ModelPredictor:
-    """The predictor of an artifact that is in memory, saved or not."""
+    """The predictor of an artifact that is in memory, saved or not.
+
+    fold: predict by a copy of its network whose batch norms are folded (`segdiff.models.folding`).
+    """
     segmenter = artifact.segmenter
     if check_runtime(runtime) == "auto":
         runtime = "torch" if compiled else _fastest(artifact, device, precision)
@@ -74,6 +86,8 @@ def predictor_of(
         raise ConfigError(f"runtime={runtime} compiles by itself: compile is for runtime=torch")
     if runtime != "torch":
         segmenter, device, precision = _exported(artifact, device, precision, runtime)
+    elif fold:
+        segmenter = fold_segmenter(segmenter, resolve_precision(pick_device(device), precision))
     return ModelPredictor(
         segmenter,
         artifact.normalisation,

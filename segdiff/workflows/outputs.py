@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data import object_files, writers
+from segdiff.data.annotations.geojson import packed
+from segdiff.data.annotations.outlines import Outlines, trace
+from segdiff.data.object_table import Columns, object_table, table_rows
 from segdiff.errors import ConfigError
-from segdiff.inference.objects import FoundObject, describe_objects
+from segdiff.inference.objects import describe_objects
 from segdiff.inference.prediction import Prediction
 
-COLUMNS = ("id", "x", "y", "area", "probability", "uncertainty", "confidence")
-MICROMETRES = ("x_um", "y_um", "area_um2")
+JUDGED = ("probability", "uncertainty", "confidence")  # columns of the table that are of the model
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,15 @@ class Result:
         prediction: of one mask channel, or of mask and core.
         image: as it was read; None where there is none to draw on.
         mpp: micrometres per pixel, for measurements; None where unknown.
+        picture: name of the image, for the table and for the ids of objects.
+        apart: whether objects are told apart, so that the overlay draws each with an outline of its own.
     """
 
     prediction: Prediction
     image: NDArray[Any] | None = None
     mpp: float | None = None
+    picture: str = ""
+    apart: bool = False
 
     @cached_property
     def labels(self) -> NDArray[np.int32]:
@@ -41,12 +47,24 @@ class Result:
         return self.prediction.instances()
 
     @cached_property
-    def rows(self) -> list[dict[str, Any]]:
-        """A row of the table for each object."""
+    def outlines(self) -> list[Outlines]:
+        """Of the objects."""
+        return list(trace(self.labels))
+
+    @cached_property
+    def judged(self) -> Columns:
+        """Number and area of each object, and what the model says of it (`JUDGED`; NaN where it says nothing)."""
         said = self.prediction
         confidence = said.confidence(self.labels)
         found = describe_objects(self.labels, said.probability, said.uncertainty, confidence)
-        return [_row(one, self.mpp) for one in found]
+        known = {name: np.array([getattr(one, name) for one in found], np.float64) for name in JUDGED}
+        return {"id": np.array([one.label for one in found]), "area": np.array([one.area for one in found]), **known}
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The table of the objects, by columns."""
+        more = {name: self.judged[name] for name in JUDGED}
+        return object_table(self.labels, self.image, self.mpp, more, self.outlines)
 
 
 @dataclass(frozen=True)
@@ -55,13 +73,13 @@ class Output:
 
     Attributes:
         suffix: what follows the image's stem in the file's name.
-        write: writes the file at a path.
+        write: writes the file at a path, or at another one that it then returns.
         exists: whether a result has it: a single chain has no uncertainty.
         measures: whether it tells of single objects: it then holds micrometres, and confidence by the chains.
     """
 
     suffix: str
-    write: Callable[[Path, Result], None]
+    write: Callable[[Path, Result], Path | None]
     exists: Callable[[Result], bool] = lambda result: True
     measures: bool = False
 
@@ -81,7 +99,8 @@ def _write_uncertainty(path: Path, result: Result) -> None:
 
 def _write_overlay(path: Path, result: Result) -> None:
     assert result.image is not None
-    writers.write_overlay(path, result.prediction.overlay(result.image))
+    labels = result.labels if result.apart else None
+    writers.write_overlay(path, result.prediction.overlay(result.image, labels))
 
 
 def _write_labels(path: Path, result: Result) -> None:
@@ -89,13 +108,13 @@ def _write_labels(path: Path, result: Result) -> None:
 
 
 def _write_table(path: Path, result: Result) -> None:
-    columns = COLUMNS if result.mpp is None else COLUMNS + MICROMETRES
-    object_files.write_table(path, columns, result.rows)
+    writers.write_csv(path, ("image", *result.columns), table_rows(result.columns, result.picture))
 
 
-def _write_outlines(path: Path, result: Result) -> None:
-    measured = {row["id"]: {key: row[key] for key in row if key not in ("id", "x", "y")} for row in result.rows}
-    object_files.write_geojson(path, result.labels, measured, result.prediction.class_name)
+def _write_outlines(path: Path, result: Result) -> Path:
+    measured = object_files.measurements_of(result.judged, result.mpp)
+    name = result.prediction.class_name
+    return object_files.write_geojson(path, result.labels, measured, name, result.picture, result.outlines)
 
 
 OUTPUTS = {
@@ -136,9 +155,20 @@ def measures_objects(names: Sequence[str]) -> bool:
     return any(OUTPUTS[name].measures for name in names)
 
 
+def tells_objects_apart(names: Sequence[str]) -> bool:
+    """Whether any of these outputs needs the objects told apart."""
+    return any(name in OBJECT_OUTPUTS for name in names)
+
+
 def output_paths(folder: str | Path, stem: str) -> dict[str, Path]:
     """All files that may be written for a stem, by the names of outputs: slide_mask.png, slide_probability.tif, ..."""
     return {name: Path(folder) / f"{stem}_{output.suffix}" for name, output in OUTPUTS.items()}
+
+
+def possible_files(folder: str | Path, stem: str) -> list[Path]:
+    """All paths at which an output of a stem may lie: `output_paths`, and the outlines packed."""
+    paths = output_paths(folder, stem)
+    return [*paths.values(), packed(paths["outlines"])]
 
 
 def save_prediction(
@@ -150,6 +180,7 @@ def save_prediction(
     image: NDArray[Any] | None = None,
     mpp: float | None = None,
     overwrite: bool = False,
+    picture: str | None = None,
 ) -> dict[str, Path]:
     """Write a prediction as files; nothing else in the folder is touched.
 
@@ -161,36 +192,31 @@ def save_prediction(
         image: as it was read, for the overlay.
         mpp: micrometres per pixel, for measurements of objects.
         overwrite: replace files of these outputs.
+        picture: name of the image, as the table shows it; None: the stem.
     Returns:
         The files written, by the names of outputs.
     Raises:
         ConfigError: an output that is not known, or a file exists already and `overwrite` is not set.
         ShapeError: several mask channels, of which files hold one.
     """
-    result = Result(prediction, image, mpp)
-    prediction.single_mask()
+    picture = stem if picture is None else picture
+    return save_result(
+        Result(prediction, image, mpp, picture, tells_objects_apart(outputs)), folder, stem, outputs, overwrite
+    )
+
+
+def save_result(
+    result: Result, folder: str | Path, stem: str, outputs: Sequence[str] = DEFAULT_OUTPUTS, overwrite: bool = False
+) -> dict[str, Path]:
+    """Write a result as `save_prediction` does, whose arguments, return and errors it has."""
+    result.prediction.single_mask()
+    chosen = check_outputs(outputs)
     every = output_paths(folder, stem)
-    paths = {name: every[name] for name in check_outputs(outputs) if OUTPUTS[name].exists(result)}
-    found = [path for path in paths.values() if path.exists()]
+    paths = {name: every[name] for name in chosen if OUTPUTS[name].exists(result)}
+    places = [*paths.values(), *(packed(path) for name, path in paths.items() if name == "outlines")]
+    found = [path for path in places if path.exists()]
     if found and not overwrite:
         raise ConfigError(f"{found[0]} exists; choose another folder or overwrite")
     for name, path in paths.items():
-        OUTPUTS[name].write(path, result)
+        paths[name] = OUTPUTS[name].write(path, result) or path
     return paths
-
-
-def _row(one: FoundObject, mpp: float | None) -> dict[str, Any]:
-    """An object in the table; lengths in pixels, and in micrometres where those of a pixel are known."""
-    values: list[float | int | None] = [
-        one.label,
-        one.x,
-        one.y,
-        one.area,
-        one.probability,
-        one.uncertainty,
-        one.confidence,
-    ]
-    row = dict(zip(COLUMNS, values, strict=True))
-    if mpp is not None:
-        row |= dict(zip(MICROMETRES, (one.x * mpp, one.y * mpp, one.area * mpp**2), strict=True))
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}

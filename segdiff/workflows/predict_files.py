@@ -10,21 +10,36 @@ from pathlib import Path
 from typing import Any
 
 from segdiff.data.images import list_images, read_image
+from segdiff.data.sources.array import ArraySource
+from segdiff.data.sources.base import OneChannel
+from segdiff.data.sources.open import open_slide
+from segdiff.data.sources.pixel_size import PixelSize, read_pixel_size
 from segdiff.data.stored import ReadOptions
 from segdiff.errors import ConfigError, SegdiffError, UserError
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import changed, plain
-from segdiff.workflows.outputs import DEFAULT_OUTPUTS, check_outputs, measures_objects, output_paths, save_prediction
+from segdiff.workflows.numbers import intervals_of
+from segdiff.workflows.outputs import (
+    DEFAULT_OUTPUTS,
+    Result,
+    check_outputs,
+    measures_objects,
+    output_paths,
+    possible_files,
+    save_result,
+    tells_objects_apart,
+)
 from segdiff.workflows.parts import Part
+from segdiff.workflows.progress import Progress
 from segdiff.workflows.record import PredictionRecord, describe, resumable
+from segdiff.workflows.slides.outputs import possible_slide_files
+from segdiff.workflows.slides.predict import SlideOptions, predict_slide, refuse_choices
 
 RECORD = "prediction{}.json"  # for the whole and for a part
 MOST_KEPT = 16 * 4096**2  # numbers: of larger pictures single chains are not kept, which are 4 bytes each
 TOO_LARGE = "it is too large to keep its chains in memory: its objects have no confidence"
 LEFT = "{} lies there too, and is not of this run"
-# Called with (images done, images in all, name of the current one); a part of an image counts as a fraction.
-Progress = Callable[[float, int, str], None]
 
 
 def plan_outputs(
@@ -48,7 +63,7 @@ def plan_outputs(
     _refuse_same_names(kept)
     inputs_there = {image.resolve() for image in kept}
     for image in images:
-        for path in output_paths(folder, image.stem).values():
+        for path in (*possible_files(folder, image.stem), *possible_slide_files(folder, image.stem)):
             if path.resolve() in inputs_there:
                 raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
             if path.exists() and not (overwrite or str(image) in begun):
@@ -72,7 +87,10 @@ class PredictFilesOptions:
         prediction: of each image. Its `keep_chains` is decided by the outputs.
         read: which picture and channel of a file are meant, and which values are black and white.
         outputs: which files each image gives, names of `segdiff.workflows.outputs.OUTPUTS`.
-        objects_mpp: micrometres per pixel for measurements of objects; None: `prediction.mpp`.
+        objects_mpp: micrometres per pixel for measurements of objects; None: `prediction.mpp`, or what the image's file
+            states.
+        region: of each image, "x,y,w,h" in its pixels or the path of an annotation file; None: all of it.
+        tissue: find the tissue of whole slides, and predict nothing else of them.
         overwrite: replace outputs that exist; inputs are never replaced.
         resume: go on with a run of the same settings in this folder: images that its record says are done, and
             whose files exist, are left as they are.
@@ -85,6 +103,8 @@ class PredictFilesOptions:
     read: ReadOptions = ReadOptions()
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     objects_mpp: float | None = None
+    region: str | None = None
+    tissue: bool = True
     overwrite: bool = False
     resume: bool = False
     part: Part = Part()
@@ -122,7 +142,7 @@ def predict_files(
     """Predict files, folders of images and patterns; an image that fails does not stop the others.
 
     Args:
-        images: what `segdiff.data.images.list_images` takes.
+        images: what `segdiff.data.images.list_images` takes, slides among them.
         output_dir: made if it does not exist. Each image gives <stem>_mask.png and the other outputs that are chosen;
             beside them lies prediction.json, written anew after each image (after some, where they are thousands).
         options: what it may be told; None: nothing.
@@ -131,7 +151,8 @@ def predict_files(
         changes: fields of `PredictFilesOptions` and of its `prediction` by their names, in place of those of `options`.
     Returns:
         The content of prediction.json. Each of its "images" has "image" and "status"; one that is "done" also
-        "outputs" (names of files in the folder), "shape", "seconds" and "remarks"; one that "failed" has an "error".
+        "outputs" (names of files in the folder), "shape", "seconds" and "remarks", and "numbers" where the model has
+        intervals of area and count (`segdiff.workflows.numbers.intervals_of`); one that "failed" has an "error".
     Raises:
         MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
     """
@@ -179,21 +200,55 @@ def _predict_file(
     report: Callable[[float], None],
 ) -> dict[str, Any]:
     """Predict one file and write its outputs; gives what the record says of it."""
+    source = open_slide(image)
+    if source is not None:
+        read = options.read
+        refuse_choices(source, page=read.page, z=read.z, range=read.value_range)
+        source = source if read.channel is None else OneChannel(source, read.channel - 1)
+    size = read_pixel_size(image) if source is None else source.mpp
+    options, known = _scaled(options, predictor, size)
+    if source is None and options.region is not None:
+        source = ArraySource(read_image(image, options.read), size, str(image))
+    if source is None:
+        return _predict_picture(predictor, image, folder, options, report) | known
+    told = SlideOptions(
+        options.prediction, options.outputs, options.objects_mpp, options.region, options.tissue, options.resume
+    )
+    return predict_slide(predictor, source, image, folder, told, report) | known
+
+
+def _scaled(
+    options: PredictFilesOptions, predictor: Predictor, size: PixelSize
+) -> tuple[PredictFilesOptions, dict[str, Any]]:
+    """The options with micrometres as the file states them, where nothing else says the scale; and which, to record."""
+    told = options.prediction
+    if options.objects_mpp is not None or told.mpp is not None:
+        return options, {"mpp": told.mpp or options.objects_mpp, "mpp_origin": "--mpp"}
+    scales = predictor.takes_mpp and told.scale is None and told.diameter is None
+    mpp = size.isotropic() if scales or options.measures else size.x
+    if mpp is None:
+        return options, {"mpp": None, "mpp_origin": size.origin}
+    prediction = replace(told, mpp=mpp) if scales else told
+    return replace(options, prediction=prediction, objects_mpp=mpp), {"mpp": mpp, "mpp_origin": size.origin}
+
+
+def _predict_picture(
+    predictor: Predictor,
+    image: Path,
+    folder: Path,
+    options: PredictFilesOptions,
+    report: Callable[[float], None],
+) -> dict[str, Any]:
+    """The same for one that is read as a whole."""
     began = time.perf_counter()
     notes: list[str] = []
     array = read_image(image, options.read, notes)
     kept = array.shape[0] * array.shape[1] * predictor.kept_maps(options.prediction)
     told = replace(options.prediction, keep_chains=options.measures and kept <= MOST_KEPT)
     prediction = predictor.predict(array, told, progress=lambda done, total: report(done / total))
-    written = save_prediction(
-        prediction,
-        folder,
-        image.stem,
-        options.outputs,
-        image=array,
-        mpp=options.objects_mpp,
-        overwrite=options.overwrite,
-    )
+    result = Result(prediction, array, options.objects_mpp, image.name, tells_objects_apart(options.outputs))
+    written = save_result(result, folder, image.stem, options.outputs, options.overwrite)
+    numbers = intervals_of(prediction, result.labels if tells_objects_apart(options.outputs) else None)
     remarks = [*notes, *prediction.remarks]
     if options.measures and not told.keep_chains:
         remarks.append(TOO_LARGE)
@@ -203,6 +258,7 @@ def _predict_file(
         "shape": list(array.shape),
         "seconds": round(time.perf_counter() - began, 3),
         "remarks": remarks,
+        **({"numbers": numbers} if numbers else {}),
         "outputs": {name: path.name for name, path in written.items()},
     }
 

@@ -10,13 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from segdiff import __version__
 from segdiff.data.stored import ReadOptions
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError, DataError
-from segdiff.inference.options import CLASS_NAME_BEFORE, PredictOptions
+from segdiff.inference.options import CLASS_NAME_BEFORE, ConformalSettings, PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import differences, plain
+from segdiff.version import __version__
 from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, measures_objects
 
 FORMAT_VERSION = 2  # 1 had the options of a run side by side with the rest, and no choice of outputs
@@ -154,6 +154,8 @@ def _changed(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     for name in PredictOptions().deciding():
         lines += differences(there["prediction"].get(name), here["prediction"].get(name), name)
     lines += differences(there.get("read", plain(ReadOptions())), here["read"], "read")
+    for name, default in (("region", None), ("tissue", True)):  # of before there were these
+        lines += differences(there.get(name, default), here.get(name, default), name)
     # Where objects were not measured yet, any micrometres may be taken for them.
     if measures_objects(there["outputs"]) and measures_objects(here["outputs"]):
         lines += differences(there["objects_mpp"], here["objects_mpp"], "objects_mpp")
@@ -177,6 +179,7 @@ def _runs(path: Path) -> list[dict[str, Any]]:
                 one["inference"].setdefault("temperature", 1.0)
                 one["inference"].setdefault("channels", ["mask"])
                 one["inference"].setdefault("class_name", CLASS_NAME_BEFORE)
+                one["inference"].setdefault("conformal", plain(ConformalSettings()))
         if "options" not in run:
             run["options"] = {
                 "prediction": {name: run.get(name) for name in PredictOptions().deciding()},

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.writers import atomic
 from segdiff.errors import ShapeError
-from segdiff.metrics.intervals import bootstrap_interval
+from segdiff.metrics.intervals import bootstrap_interval, bootstrap_ratio_interval
 from segdiff.metrics.table import METRICS, Scoring
 
 FORMAT_VERSION = 2  # of the JSON files; 1 had Dice and IoU alone
@@ -57,9 +53,34 @@ def score(
         for rater in truth
         for m in range(len(channels))
     ]
-    means = {name: float(np.mean([scores[name] for scores in found])) for name in scoring.names}
+    means = {name: _mean(name, found) for name in scoring.columns}
     values = {name: value if math.isfinite(value) else None for name, value in means.items()}
     return {**values, "empty": not (mask.any() or truth.any())}
+
+
+def _mean(name: str, found: Sequence[Mapping[str, float]]) -> float:
+    """The mean over raters and channels, weighted where the metric is."""
+    values = np.array([scores[name] for scores in found])
+    weight = METRICS[name].weight
+    if weight is None:
+        return float(values.mean())
+    weights = np.array([scores[weight] for scores in found])
+    counted = weights > 0
+    return float(np.average(values[counted], weights=weights[counted])) if counted.any() else float("nan")
+
+
+def _summary(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], float | None, Any]:
+    """The values of a metric over images, their mean (weighted where the metric is), and its interval."""
+    weight = METRICS[name].weight
+    if weight is None:
+        values = [row[name] for row in rows if row[name] is not None]
+        return values, float(np.mean(values)) if values else None, bootstrap_interval(values)
+    weighted = [(row[name], row[weight]) for row in rows if row[name] is not None and row[weight]]
+    values, weights = [value for value, _ in weighted], [weight for _, weight in weighted]
+    if not values:
+        return [], None, None
+    products = [value * weight for value, weight in weighted]
+    return values, float(sum(products) / sum(weights)), bootstrap_ratio_interval(products, weights)
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], scoring: Scoring) -> dict[str, Any]:
@@ -74,10 +95,10 @@ def summarise(rows: Sequence[Mapping[str, Any]], scoring: Scoring) -> dict[str, 
     """
     metrics = {}
     for name in scoring.names:
-        values = [row[name] for row in rows if row[name] is not None]
-        low, high = bootstrap_interval(values) or (None, None)
+        values, mean, interval = _summary(rows, name)
+        low, high = interval or (None, None)
         metrics[name] = {
-            "mean": float(np.mean(values)) if values else None,
+            "mean": mean,
             "low": low,
             "high": high,
             "undefined": len(rows) - len(values),
@@ -99,14 +120,3 @@ def mean_of(scores: Mapping[str, Any], metric: str) -> float:
     """The mean of a metric over images; nan where no image has a value."""
     mean = scores["metrics"][metric]["mean"]
     return float("nan") if mean is None else mean
-
-
-def write_csv(path: str | Path, scores: Mapping[str, Any]) -> None:
-    """One row an image under a header, nothing else; an empty cell where a metric has no value."""
-    rows = scores["per_image"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with atomic(path) as file:
-        file.write(text.getvalue().encode())

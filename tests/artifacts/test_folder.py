@@ -4,40 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from fakes import TINY_MODEL
+from fakes import TINY_MODEL, change_config, make_artifact
 from safetensors.torch import save_file
 
-from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
-from segdiff.diffusion.sampling import Sampling
+from segdiff.artifacts.folder import load_artifact, save_artifact
 from segdiff.errors import ArtifactError, MissingError
-from segdiff.models.build import build_segmenter
-from segdiff.models.normalisation import Normalisation
-
-
-def make(seed=0):
-    torch.manual_seed(seed)
-    diffusion = {"schedule": "cosine", "steps": 10, "prediction": "v"}
-    segmenter = build_segmenter(TINY_MODEL, diffusion)
-    return Artifact(
-        segmenter,
-        TINY_MODEL,
-        diffusion,
-        Normalisation("fixed", (1, 2, 3), (4, 5, 6)),
-        Sampling("ddim", times=(1, 5), chains=2),
-        {"window": 64, "overlap": 0.25, "weights": "gaussian", "threshold": 0.4},
-        {"mpp": 0.5, "object_diameter_px": None},
-        {"data": "made up", "license": "cc0-1.0"},
-    )
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return save_artifact(make(), tmp_path / "model")
 
 
 def test_rule_5_saving_and_loading_changes_nothing(folder):
-    before, after = make(), load_artifact(folder)
+    before, after = make_artifact(), load_artifact(folder)
     wanted = before.segmenter.state_dict()
     assert all(torch.equal(wanted[name], value) for name, value in after.segmenter.state_dict().items())
     assert (after.normalisation, after.sampling) == (before.normalisation, before.sampling)
@@ -55,12 +30,12 @@ def test_folder_holds_plain_files_and_a_card(folder):
 def test_identity_follows_the_weights_and_settings(folder, tmp_path):
     first = load_artifact(folder).identity
     assert first.startswith("model@") and len(first) == len("model@") + 12
-    assert load_artifact(save_artifact(make(), tmp_path / "model")).identity == first
-    assert load_artifact(save_artifact(make(seed=1), tmp_path / "model")).identity != first
+    assert load_artifact(save_artifact(make_artifact(), tmp_path / "model")).identity == first
+    assert load_artifact(save_artifact(make_artifact(seed=1), tmp_path / "model")).identity != first
     # A card that learns more of a training does not make another model; another threshold does.
-    told = replace(make(), training={"data": "made up", "scores": []})
+    told = replace(make_artifact(), training={"data": "made up", "scores": []})
     assert load_artifact(save_artifact(told, tmp_path / "model")).identity == first
-    strict = replace(make(), inference={**make().inference, "threshold": 0.6})
+    strict = replace(make_artifact(), inference={**make_artifact().inference, "threshold": 0.6})
     assert load_artifact(save_artifact(strict, tmp_path / "model")).identity != first
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
@@ -72,7 +47,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path, also):
         (tmp_path / name).write_text("x")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(ArtifactError, match="holds other things than a model"):
-        save_artifact(make(), tmp_path)
+        save_artifact(make_artifact(), tmp_path)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -82,12 +57,6 @@ def test_missing_parts_are_named(folder, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(MissingError, match="model.safetensors"):
         load_artifact(folder)
-
-
-def change(folder, **values):
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    config.update(values)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +74,7 @@ def change(folder, **values):
     ],
 )
 def test_a_config_that_is_not_ours_is_refused_with_a_line(folder, values, said):
-    change(folder, **values)
+    change_config(folder, **values)
     with pytest.raises(ArtifactError, match=said) as error:
         load_artifact(folder)
     assert "\n" not in str(error.value)
@@ -144,6 +113,6 @@ def test_a_replacement_that_is_cut_between_its_two_steps_loses_nothing(folder, m
 
     monkeypatch.setattr(Path, "replace", replace_once)
     with pytest.raises(KeyboardInterrupt):
-        save_artifact(make(seed=1), folder)
+        save_artifact(make_artifact(seed=1), folder)
     assert load_artifact(folder).identity == before
     assert [path.name for path in folder.parent.iterdir()] == ["model"]

@@ -9,16 +9,15 @@ import zipfile
 import pytest
 import torch
 import yaml
-from fakes import TINY_MODEL
+from fakes import TINY_MODEL, change_config, make_artifact
 from safetensors.torch import save_file
-from test_folder import change, folder, make  # noqa: F401  (a fixture)
 
 from segdiff.artifacts.folder import load_artifact
+from segdiff.cli.main import main
 from segdiff.data.augment import build_augmentation
 from segdiff.errors import ArtifactError, ConfigError, UserError
 from segdiff.models.build import build_segmenter
 from segdiff.training.checkpoint import load_checkpoint
-from segdiff.workflows.import_official import import_official
 from segdiff.workflows.load import load_predictor
 
 DOTTED = ["os.system", "builtins.eval", "torch.nn.Linear", "segdiff.models.segdiff.SegDiff", "__import__('os').system"]
@@ -50,7 +49,7 @@ def trap(tmp_path):
 
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("key", ["format_version", "model", "training"])
-def test_yaml_tags(folder, trap, tag, key):  # noqa: F811
+def test_yaml_tags(folder, trap, tag, key):
     lines = (folder / "config.yaml").read_text()
     rest = yaml.safe_load(lines)
     del rest[key]
@@ -60,7 +59,7 @@ def test_yaml_tags(folder, trap, tag, key):  # noqa: F811
     assert "\n" not in str(error.value)
 
 
-def test_yaml_references_that_swell(folder):  # noqa: F811
+def test_yaml_references_that_swell(folder):
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     (folder / "config.yaml").write_text("\n".join(levels))
@@ -68,14 +67,14 @@ def test_yaml_references_that_swell(folder):  # noqa: F811
         load_artifact(folder)
 
 
-def test_yaml_without_end_of_depth(folder):  # noqa: F811
+def test_yaml_without_end_of_depth(folder):
     (folder / "config.yaml").write_text("format_version: " + "[" * 20_000)
     with pytest.raises(ArtifactError, match="not plain YAML"):
         load_artifact(folder)
 
 
 @pytest.mark.parametrize("dotted", DOTTED)
-def test_dotted_paths_are_only_words(folder, dotted):  # noqa: F811
+def test_dotted_paths_are_only_words(folder, dotted):
     """Wherever a name chooses something it is looked up in a table."""
     whole = yaml.safe_load((folder / "config.yaml").read_text())
     places = [
@@ -92,7 +91,7 @@ def test_dotted_paths_are_only_words(folder, dotted):  # noqa: F811
     ]
     for values in places:
         (folder / "config.yaml").write_text(yaml.safe_dump(whole))
-        change(folder, **values)
+        change_config(folder, **values)
         with pytest.raises(UserError) as error:
             load_predictor(folder, device="cpu")
         assert "\n" not in str(error.value)
@@ -113,7 +112,7 @@ def hostile_files(trap):
 
 
 @pytest.mark.parametrize("form", ["bare", "legacy", "zip"])
-def test_pickles(folder, trap, form, tmp_path):  # noqa: F811
+def test_pickles(folder, trap, form, tmp_path, capsys):
     content = hostile_files(trap)[form]
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(ArtifactError, match="does not fit"):
@@ -121,12 +120,13 @@ def test_pickles(folder, trap, form, tmp_path):  # noqa: F811
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(UserError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "last.pt")
-    with pytest.raises(UserError):
-        import_official(tmp_path / "last.pt", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    argv = ["import-official", str(tmp_path / "last.pt"), "--preset", "monuseg", "--out", str(tmp_path / "out")]
+    assert main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "last.pt" in line and not (tmp_path / "out").exists()
 
 
-def test_other_files_of_a_folder_are_never_read(folder, trap):  # noqa: F811
+def test_other_files_of_a_folder_are_never_read(folder, trap):
     for name in ("pytorch_model.bin", "model.pt", "model.pkl"):
         (folder / name).write_bytes(hostile_files(trap)["bare"])
     (folder / "segdiff.py").write_text(f"open({str(trap)!r}, 'w')")
@@ -134,7 +134,7 @@ def test_other_files_of_a_folder_are_never_read(folder, trap):  # noqa: F811
     load_artifact(folder)
 
 
-def test_a_header_of_tensors_that_lies(folder):  # noqa: F811
+def test_a_header_of_tensors_that_lies(folder):
     size = (folder / "model.safetensors").stat().st_size
     headers = [
         {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}},
@@ -165,8 +165,8 @@ def test_a_header_of_tensors_that_lies(folder):  # noqa: F811
         ({"dropout": 1.5}, "model.dropout"),
     ],
 )
-def test_sizes_that_would_take_the_machine(folder, values, said):  # noqa: F811
-    change(folder, model={**TINY_MODEL, **values})
+def test_sizes_that_would_take_the_machine(folder, values, said):
+    change_config(folder, model={**TINY_MODEL, **values})
     with pytest.raises(ArtifactError, match=said):
         load_artifact(folder)
 
@@ -193,14 +193,14 @@ def test_a_zip_of_nothing_is_no_checkpoint(tmp_path):
         (None, "never was"),
     ],
 )
-def test_format_versions(folder, version, said):  # noqa: F811
-    change(folder, format_version=version)
+def test_format_versions(folder, version, said):
+    change_config(folder, format_version=version)
     with pytest.raises(ArtifactError, match=said):
         load_artifact(folder)
 
 
-def test_types_of_numbers_that_are_not_those_of_the_network(folder):  # noqa: F811
-    wanted = make().segmenter.state_dict()
+def test_types_of_numbers_that_are_not_those_of_the_network(folder):
+    wanted = make_artifact().segmenter.state_dict()
     save_file({name: value.double() for name, value in wanted.items()}, folder / "model.safetensors")
     loaded = load_artifact(folder).segmenter.state_dict()
     assert all(value.dtype == wanted[name].dtype for name, value in loaded.items())
@@ -220,7 +220,7 @@ def test_types_of_numbers_that_are_not_those_of_the_network(folder):  # noqa: F8
         {"scale": {"mpp": float("nan"), "object_diameter_px": None}},
     ],
 )
-def test_values_of_other_types(folder, values):  # noqa: F811
-    change(folder, **values)
+def test_values_of_other_types(folder, values):
+    change_config(folder, **values)
     with pytest.raises(UserError):
         load_predictor(folder, device="cpu")

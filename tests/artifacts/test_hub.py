@@ -5,8 +5,8 @@ import shutil
 import huggingface_hub
 import pytest
 import torch
+from fakes import make_artifact
 from huggingface_hub.errors import LocalEntryNotFoundError
-from test_folder import make
 
 from segdiff.artifacts.folder import save_artifact
 from segdiff.artifacts.hub import FETCHED, FILES, NOT_FETCHED, from_pretrained, locate, push_to_hub, save_pretrained
@@ -16,7 +16,7 @@ from segdiff.errors import ArtifactError, MissingError
 
 @pytest.fixture
 def folder(tmp_path):
-    return save_artifact(make(), tmp_path / "model")
+    return save_artifact(make_artifact(), tmp_path / "model")
 
 
 @pytest.fixture
@@ -30,19 +30,19 @@ def asked(monkeypatch, tmp_path):
             raise LocalEntryNotFoundError("not in the cache")
         return str(tmp_path / "cache")
 
-    save_artifact(make(), tmp_path / "cache")
+    save_artifact(make_artifact(), tmp_path / "cache")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     return asked
 
 
 def test_a_folder_is_a_name(folder, asked):
     same = from_pretrained(folder).segmenter.state_dict()
-    assert all(torch.equal(value, same[name]) for name, value in make().segmenter.state_dict().items())
+    assert all(torch.equal(value, same[name]) for name, value in make_artifact().segmenter.state_dict().items())
     assert asked == []
 
 
 def test_a_repository_is_a_name_and_only_the_files_of_a_model_are_fetched(asked):
-    assert from_pretrained("somebody/nuclei", revision="v1").sampling == make().sampling
+    assert from_pretrained("somebody/nuclei", revision="v1").sampling == make_artifact().sampling
     ((name, options),) = asked
     assert name == "somebody/nuclei" and options["revision"] == "v1"
     assert options["allow_patterns"] == FETCHED and options["ignore_patterns"] == NOT_FETCHED
@@ -58,7 +58,7 @@ def test_the_files_of_members_are_fetched_and_nothing_else():
 
 
 def test_saving_by_the_hubs_word(tmp_path):
-    assert from_pretrained(save_pretrained(make(), tmp_path / "m")).sampling == make().sampling
+    assert from_pretrained(save_pretrained(make_artifact(), tmp_path / "m")).sampling == make_artifact().sampling
 
 
 @pytest.mark.parametrize("name", ["nuclie", "./nuclei", "/nowhere/nuclei", "a/b/c", "known/nuclei", "~/nuclei", ""])
@@ -115,7 +115,7 @@ def test_uploading(folder, monkeypatch):
 
 
 def test_of_an_ensemble_its_members_are_uploaded_and_nothing_else(tmp_path, monkeypatch):
-    pair = save_ensemble(EnsembleArtifact({"a": make(), "b": make(seed=1)}), tmp_path / "pair")
+    pair = save_ensemble(EnsembleArtifact({"a": make_artifact(), "b": make_artifact(seed=1)}), tmp_path / "pair")
     shutil.copytree(pair / "a", pair / "notes")
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     monkeypatch.setattr(Api, "uploaded", [])

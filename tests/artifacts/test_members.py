@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from fakes import picture
-from test_folder import make
+from fakes import make_artifact, picture
 
 from segdiff.artifacts import names
 from segdiff.artifacts.folder import load_artifact, save_artifact
@@ -24,7 +23,7 @@ NON_COMMERCIAL = {"name": "pair", "license": "cc-by-nc-sa-4.0", "scores": [], "l
 
 @pytest.fixture
 def pair(tmp_path):
-    members = {"fine": make(), "coarse": make(seed=1)}
+    members = {"fine": make_artifact(), "coarse": make_artifact(seed=1)}
     return save_ensemble(EnsembleArtifact(members, training=NON_COMMERCIAL), tmp_path / "pair")
 
 
@@ -55,8 +54,27 @@ def test_a_temperature_and_a_threshold_are_of_what_the_members_say_together(pair
     assert (other.mask == got.mask).mean() > 0.999  # rounding at the threshold
 
 
+def test_intervals_are_of_what_the_members_say_together(pair):
+    both = {"temperature": 2.0, "threshold": 0.45}
+    fitted = {"level": 0.9, "images": 30, "area": [0.0, 1.5], "count": None}
+    save_ensemble(replace(load_ensemble(pair), inference={**both, "conformal": fitted}), pair)
+    predictor = load_predictor(pair, device="cpu")
+    assert predictor.predict(picture()).conformal == predictor.inference.conformal
+    assert predictor.inference.conformal.area == (0.0, 1.5)
+    assert predictor.predict(picture(), threshold=0.3).conformal.area is None
+    for wrong, said in (
+        ({"conformal": fitted}, "conformal: a mapping, beside"),
+        ({**both, "conformal": 3}, "conformal: a mapping, beside"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            save_ensemble(replace(load_ensemble(pair), inference=wrong), pair)
+    save_ensemble(replace(load_ensemble(pair), inference={**both, "conformal": {"size": [0.0, 1.0]}}), pair)
+    with pytest.raises(ConfigError, match="inference.conformal.size is not known"):
+        load_predictor(pair, device="cpu")
+
+
 def test_among_several_it_counts_as_one(pair, tmp_path):
-    third, image = save_artifact(make(seed=2), tmp_path / "third"), picture()
+    third, image = save_artifact(make_artifact(seed=2), tmp_path / "third"), picture()
     both = load_predictor([pair, third], device="cpu").predict(image)
     alone = [load_predictor(model, device="cpu").predict(image).probability for model in (pair, third)]
     np.testing.assert_allclose(both.probability, np.mean(alone, axis=0), atol=1e-6)
@@ -64,11 +82,11 @@ def test_among_several_it_counts_as_one(pair, tmp_path):
 
 def test_identity_follows_the_members(pair, tmp_path):
     first = load_ensemble(pair).identity
-    told = EnsembleArtifact({"fine": make(), "coarse": make(seed=1)}, training={"data": "slides"})
+    told = EnsembleArtifact({"fine": make_artifact(), "coarse": make_artifact(seed=1)}, training={"data": "slides"})
     assert load_ensemble(save_ensemble(told, tmp_path / "a" / "pair")).identity == first
     warmer = replace(told, inference={"temperature": 1.5, "threshold": 0.4})
     assert load_ensemble(save_ensemble(warmer, tmp_path / "a" / "pair")).identity != first
-    other = EnsembleArtifact({"fine": make(), "coarse": make(seed=2)})
+    other = EnsembleArtifact({"fine": make_artifact(), "coarse": make_artifact(seed=2)})
     assert load_ensemble(save_ensemble(other, pair)).identity != first  # it took the place of the other
 
 
@@ -86,7 +104,7 @@ def test_its_licence_is_told_once(pair, caplog):
 
 
 def test_licences_of_members_are_told_where_the_ensemble_names_none(tmp_path, caplog):
-    members = {"free": make(), "not": replace(make(seed=1), training={"license": "cc-by-nc-sa-4.0"})}
+    members = {"free": make_artifact(), "not": replace(make_artifact(seed=1), training={"license": "cc-by-nc-sa-4.0"})}
     with caplog.at_level(logging.WARNING):
         load_predictor(save_ensemble(EnsembleArtifact(members), tmp_path / "pair"), device="cpu")
     (record,) = caplog.records
@@ -145,7 +163,7 @@ def test_a_member_that_is_missing(pair):
 
 
 def test_an_ensemble_of_ensembles_is_no_folder(pair):
-    save_ensemble(EnsembleArtifact({"a": make(), "b": make(seed=1)}), pair / "inner")
+    save_ensemble(EnsembleArtifact({"a": make_artifact(), "b": make_artifact(seed=1)}), pair / "inner")
     rewrite(pair, members=["fine", "inner"])
     with pytest.raises(MissingError, match="inner is not a model folder"):
         load_predictor(pair, device="cpu")
@@ -153,14 +171,14 @@ def test_an_ensemble_of_ensembles_is_no_folder(pair):
 
 def test_what_cannot_be_saved_leaves_what_was_there(pair, tmp_path):
     with pytest.raises(ConfigError, match="two or more"):
-        save_ensemble(EnsembleArtifact({"fine": make()}), pair)
+        save_ensemble(EnsembleArtifact({"fine": make_artifact()}), pair)
     with pytest.raises(ConfigError, match="'a/b' is not the name"):
-        save_ensemble(EnsembleArtifact({"a/b": make(), "c": make()}), pair)
+        save_ensemble(EnsembleArtifact({"a/b": make_artifact(), "c": make_artifact()}), pair)
     assert load_ensemble(pair).training == NON_COMMERCIAL
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
     two = replace(load_ensemble(pair), training={})
-    save_artifact(make(), tmp_path / "zoo" / "a")  # models side by side are no ensemble
+    save_artifact(make_artifact(), tmp_path / "zoo" / "a")  # models side by side are no ensemble
     for folder in (tmp_path / "mine", tmp_path / "zoo"):
         with pytest.raises(ArtifactError, match="holds other things"):
             save_ensemble(two, folder)
@@ -173,12 +191,14 @@ def test_what_cannot_be_saved_leaves_what_was_there(pair, tmp_path):
 def test_exports_of_members_that_stay_as_they_are_are_kept(pair):
     for name in ("fine", "coarse"):
         (pair / name / "onnx").mkdir()
-    save_ensemble(replace(load_ensemble(pair), members={"fine": make(), "coarse": make(seed=3)}), pair)
+    save_ensemble(
+        replace(load_ensemble(pair), members={"fine": make_artifact(), "coarse": make_artifact(seed=3)}), pair
+    )
     assert (pair / "fine" / "onnx").is_dir() and not (pair / "coarse" / "onnx").exists()
 
 
 def test_the_model_of_a_run_is_named(tmp_path):
-    save_artifact(make(), tmp_path / "run" / "model")
+    save_artifact(make_artifact(), tmp_path / "run" / "model")
     (tmp_path / "run" / "config.yaml").write_text("dataset: {}\n")
     with pytest.raises(MissingError, match=r"did you mean .*run/model\?"):
         load_predictor(tmp_path / "run", device="cpu")

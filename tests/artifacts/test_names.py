@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_folder import make
+from fakes import make_artifact
 
 from segdiff.artifacts import names
 from segdiff.artifacts.folder import save_artifact
@@ -26,7 +26,7 @@ def shipped(monkeypatch, tmp_path):
     """Two models at made-up places: nuclei, free, and monuseg, not for commercial use."""
     monkeypatch.setattr(names, "PACKAGE", tmp_path / "weights")
     monkeypatch.setattr(names, "CHECKOUT", tmp_path / "models")
-    free = replace(make(), training={"license": "apache-2.0", "data": "slides", "scores": [SCORE]})
+    free = replace(make_artifact(), training={"license": "apache-2.0", "data": "slides", "scores": [SCORE]})
     save_artifact(free, tmp_path / "weights" / "nuclei")
     save_artifact(replace(free, training={"license": "cc-by-nc-sa-4.0"}), tmp_path / "models" / "monuseg")
     return tmp_path
@@ -68,7 +68,7 @@ def test_names_that_are_nearly_right(name, said, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("licence", ["CC BY-NC 4.0", "cc-by-nc-sa-4.0", "other-noncommercial"])
 def test_ways_to_write_a_licence(licence, shipped, caplog):
-    save_artifact(replace(make(), training={"license": licence}), shipped / "models" / "monuseg")
+    save_artifact(replace(make_artifact(), training={"license": licence}), shipped / "models" / "monuseg")
     with caplog.at_level(logging.WARNING):
         from_pretrained("monuseg")
     assert "not for commercial use" in caplog.text

@@ -16,8 +16,7 @@ import yaml
 from fakes import picture
 from made import discs, objects
 from PIL import Image
-from test_commands import model  # noqa: F401  (a fixture)
-from test_train import TINY
+from small_runs import TINY
 
 from segdiff.cli.main import main
 
@@ -74,14 +73,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_picture_that_cannot_be_read(run, model, name):  # noqa: F811
+def test_a_picture_that_cannot_be_read(run, model, name):
     content, said = BROKEN[name]
     Path(name).write_bytes(content)
     one_line(run("predict", "--model", model, "--image", name, *QUICK), name, said)
     assert not list(Path("out").glob("*mask*"))
 
 
-def test_in_a_batch_the_others_finish_and_the_failures_are_listed(run, model):  # noqa: F811
+def test_in_a_batch_the_others_finish_and_the_failures_are_listed(run, model):
     Path("in").mkdir()
     for name, (content, _) in BROKEN.items():
         (Path("in") / name).write_bytes(content)
@@ -93,7 +92,7 @@ def test_in_a_batch_the_others_finish_and_the_failures_are_listed(run, model):  
     assert Path("out/good_mask.png").is_file() and len(list(Path("out").glob("*_mask.png"))) == 1
 
 
-def test_pictures_that_are_not_there(run, model):  # noqa: F811
+def test_pictures_that_are_not_there(run, model):
     one_line(run("predict", "--model", model, "--image", "none.png", *QUICK), "no such image or folder: none.png")
     Path("folder.png").mkdir()
     one_line(run("predict", "--model", model, "--image", "folder.png", *QUICK), "folder.png", "holds no image")
@@ -101,7 +100,7 @@ def test_pictures_that_are_not_there(run, model):  # noqa: F811
     assert not Path("out").exists()
 
 
-def test_a_picture_without_pixels(model):  # noqa: F811
+def test_a_picture_without_pixels(model):
     import segdiff
 
     with pytest.raises(ValueError, match=r"has \(8, 9, 0\)"):
@@ -121,7 +120,7 @@ def test_a_picture_without_pixels(model):  # noqa: F811
         (lambda folder: (folder / "config.yaml").write_text("hello"), "not a segdiff model"),
     ],
 )
-def test_a_model_that_is_none(run, model, data, tmp_path, spoil, said):  # noqa: F811
+def test_a_model_that_is_none(run, model, data, tmp_path, spoil, said):
     folder = tmp_path / "spoilt"
     shutil.copytree(model, folder)
     spoil(folder)
@@ -144,7 +143,7 @@ def test_a_checkpoint_that_is_not_ours(run):
     assert "checkpoint" in line and not Path("model").exists()
 
 
-def test_results_that_cannot_be_written(run, model, tmp_path):  # noqa: F811
+def test_results_that_cannot_be_written(run, model, tmp_path):
     Path("x.png").write_bytes(PNG)
     Path("file").write_text("")
     out = ["--output-dir", "file/under/it"]
@@ -156,7 +155,7 @@ def test_results_that_cannot_be_written(run, model, tmp_path):  # noqa: F811
         one_line(run("predict", "--model", model, "--image", "x.png", *out, *QUICK), "locked", "Permission denied")
 
 
-def test_a_disk_that_is_full(run, model):  # noqa: F811
+def test_a_disk_that_is_full(run, model):
     """No file may grow beyond 3000 bytes: the mask fits, the probabilities do not."""
     for name in ("x.png", "y.png"):
         Path(name).write_bytes(PNG)
@@ -213,7 +212,7 @@ def test_a_data_set_that_cannot_be_trained_on(run, data, spoil, where, said):
 
 
 @pytest.mark.parametrize(("spoil", "where", "said"), DATA)
-def test_a_data_set_that_cannot_be_scored_on(run, data, model, spoil, where, said):  # noqa: F811
+def test_a_data_set_that_cannot_be_scored_on(run, data, model, spoil, where, said):
     spoil(data)
     options = ["--dataset", "folder", "--root", data, "--split", "train", "--device", "cpu"]
     one_line(run("evaluate", "--model", model, *options, "--chains", "1", "--steps", "1"), where, said)
@@ -276,7 +275,7 @@ def test_a_class_that_is_not_known(run, tmp_path):
     assert objects  # what a file of known ones looks like: tests/data/test_cityscapes.py
 
 
-def test_absurd_numbers(run, model):  # noqa: F811
+def test_absurd_numbers(run, model):
     Path("x.png").write_bytes(PNG)
     for option, value, said in [
         ("--chains", "0", "--chains: 0"),
@@ -305,7 +304,7 @@ def test_absurd_numbers(run, model):  # noqa: F811
         assert not list(Path().glob("out*/*mask*"))
 
 
-def test_resuming_a_prediction(run, model, capsys):  # noqa: F811
+def test_resuming_a_prediction(run, model, capsys):
     for name in ("x.png", "y.png"):
         Path(name).write_bytes(PNG)
     argv = ["predict", "--model", model, *QUICK, "--image"]
@@ -320,7 +319,7 @@ def test_resuming_a_prediction(run, model, capsys):  # noqa: F811
     one_line(run(*argv, "x.png", "--resume", "--seed", "7"), "seed=0 there, 7 here")
 
 
-def test_options_of_files_that_cannot_be(run, data, model):  # noqa: F811
+def test_options_of_files_that_cannot_be(run, data, model):
     line = run("check-data", "--dataset", "folder", "--root", data, "--sheet", "sheet.txt")
     one_line(line, "sheet.txt", "PNG")
     one_line(run("score", "--pred", data / "val" / "masks", "--truth", data / "val" / "masks"), "and as truth")
@@ -337,7 +336,7 @@ def test_tables_as_spreadsheets_write_them(run, data, index, said):
     one_line(run("train", *TINY, f"dataset.root={flat}"), "index.csv", said)
 
 
-def test_a_path_is_no_picture(model):  # noqa: F811
+def test_a_path_is_no_picture(model):
     import segdiff
 
     with pytest.raises(ValueError, match="read_image reads a file"):

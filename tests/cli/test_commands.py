@@ -7,40 +7,15 @@ import json
 import numpy as np
 import pytest
 import tifffile
-import torch
-from fakes import TINY_MODEL, picture
+from fakes import picture
 from PIL import Image
 
 import segdiff
-from segdiff.artifacts.folder import Artifact, save_artifact
 from segdiff.cli.main import main
 from segdiff.diffusion.sampling import Sampling
-from segdiff.models.build import build_segmenter
-from segdiff.models.normalisation import Normalisation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-DIFFUSION = {"schedule": "linear", "steps": 100, "prediction": "x_0"}
 QUICK = ["--chains", "2", "--steps", "2", "--device", "cpu", "--precision", "float32"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A model folder."""
-    torch.manual_seed(0)
-    segmenter = build_segmenter(TINY_MODEL, DIFFUSION)
-    with torch.no_grad():  # the last layer begins at zero: without this, every probability is one half
-        for parameter in segmenter.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    artifact = Artifact(
-        segmenter,
-        TINY_MODEL,
-        DIFFUSION,
-        Normalisation("per_image"),
-        Sampling(sampler="ddpm", steps=3, chains=3),
-        {"window": 32, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5},
-        {"mpp": 0.5, "object_diameter_px": None},
-    )
-    return save_artifact(artifact, tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

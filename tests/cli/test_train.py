@@ -12,29 +12,11 @@ import numpy as np
 import pytest
 import yaml
 from made import discs
+from small_runs import TINY
 
 from segdiff.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-TINY = [
-    "dataset=folder",
-    "model=segdiff_tiny",
-    "model.channels=8",
-    "model.norm_groups=4",
-    "model.rrdb_channels=8",
-    "augmentation=dihedral",
-    "augmentation.crop=16",
-    "trainer.max_steps=2",
-    "trainer.batch_size=2",
-    "trainer.panels=0",
-    "sampling.chains=2",
-    "device=cpu",
-]
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    return discs(tmp_path_factory.mktemp("discs"))
 
 
 @pytest.fixture
@@ -194,13 +176,13 @@ def test_the_score_is_what_sweepers_maximise(pictures, tmp_path):
         (["trainer.batch_size=0"], "trainer.batch_size"),
         (["augmentation.crop=18"], "augmentation.crop=18: this network takes multiples of 8: use 16 or 24"),
         (["resume=atuo"], "resume=atuo is not known; known: auto"),
-        (["model.init=${nope}"], "nope"),
+        (["trainer.init_from=${nope}"], "nope"),
         (["sampling.chains=0"], "chains"),
         (["augmentation.crop=-16"], "augmentation.crop"),
         (["seed=many"], "seed=many"),
         (["device=cuda:99"], "device=cuda:99"),
         (["device=tpu"], "device=tpu"),
-        (["model.init=nowhere"], "nowhere"),
+        (["trainer.init_from=nowhere"], "nowhere"),
         (["dataset=monuseg"], "MoNuSeg"),
     ],
 )

@@ -8,6 +8,7 @@ import json
 import struct
 import tempfile
 import warnings
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -20,13 +21,21 @@ from PIL import Image
 from safetensors.torch import save
 
 from segdiff.artifacts.folder import load_artifact
+from segdiff.data.annotations import read_annotations
+from segdiff.data.annotations.aperio import parse_aperio
+from segdiff.data.annotations.coco import coco_parts
+from segdiff.data.annotations.geojson import feature
+from segdiff.data.annotations.imagej import roi_zip
+from segdiff.data.annotations.labelme import labelme_file
+from segdiff.data.annotations.outlines import outlines as traced
+from segdiff.data.annotations.rasterise import rasterise
+from segdiff.data.annotations.shapes import AnnotatedPicture, Annotation
 from segdiff.data.datasets.cityscapes import Cityscapes
 from segdiff.data.datasets.folder import Folder
 from segdiff.data.hdf5 import find_array, open_hdf5, read_array
 from segdiff.data.images import read_image, read_size, to_rgb
 from segdiff.data.masks import foreground, instances, read_mask
 from segdiff.data.objects import object_areas
-from segdiff.data.polygons import parse_annotations, rasterise
 from segdiff.errors import UserError
 from segdiff.training.checkpoint import load_checkpoint
 from segdiff.workflows.compare import compare, read_scores
@@ -150,13 +159,42 @@ def test_damaged_pictures(name):
 @hypothesis.given(content=st.one_of(st.binary(max_size=300), damaged(XML)))
 def test_outlines(content):
     def read(path):
-        polygons = parse_annotations(path.read_bytes(), path)
+        polygons = parse_aperio(path.read_bytes(), path)
         labels, report = rasterise(polygons, 12, 12)
         assert labels.shape == (12, 12) and report["polygons"] == len(polygons)
 
     check("x.xml", content, read)
     check("x.xml.gz", gzip.compress(content), read)
     check("y.xml.gz", content, read)
+
+
+DRAWN = np.zeros((9, 11), np.int32)
+DRAWN[1:7, 1:8], DRAWN[3, 3], DRAWN[8, 2], DRAWN[2:5, 9:11] = 1, 0, 1, 2  # a hole, an island, a second object
+PICTURE = AnnotatedPicture([Annotation(polygons, class_name="cell") for _, polygons in traced(DRAWN)], DRAWN.shape, "x")
+FEATURES = [feature(one.polygons, "cell", str(i), {"Area": 1.0}) for i, one in enumerate(PICTURE.annotations)]
+ANNOTATIONS = {
+    "x.geojson": json.dumps({"type": "FeatureCollection", "features": FEATURES}).encode(),
+    "x.geojson.gz": gzip.compress(json.dumps(FEATURES).encode()),
+    "coco.json": b"".join(coco_parts([PICTURE])),
+    "labelme.json": labelme_file(PICTURE),
+    "x.zip": roi_zip(PICTURE.annotations, "x"),
+    "x.roi": zipfile.ZipFile(io.BytesIO(roi_zip(PICTURE.annotations, "x"))).read("000001.roi"),
+}
+
+
+@pytest.mark.parametrize("name", ANNOTATIONS)
+def test_annotations(name):
+    def read(path):
+        for picture in read_annotations(path, "cell").values():
+            labels, report = rasterise(picture.annotations, 12, 12, small_on_top=True)
+            assert labels.shape == (12, 12) and report["polygons"] == len(picture.annotations)
+
+    @EXAMPLES
+    @hypothesis.given(content=st.one_of(st.binary(max_size=100), damaged(ANNOTATIONS[name])))
+    def run(content):
+        check(name, content, read)
+
+    run()
 
 
 @EXAMPLES
@@ -166,7 +204,7 @@ def test_outlines(content):
     )
 )
 def test_polygons_of_any_numbers(points):
-    labels, report = rasterise([points], 12, 12)
+    labels, report = rasterise([Annotation(((points,),))], 12, 12)
     assert report["drawn"] + report["degenerate"] + report["hidden"] == 1 and labels.max() == report["drawn"]
 
 
@@ -301,10 +339,10 @@ def test_text_in_a_png_that_swells(tmp_path):
 
 
 def test_outlines_that_swell(tmp_path, monkeypatch):
-    monkeypatch.setattr("segdiff.data.polygons.MOST_BYTES", 2**20)
-    with pytest.raises(UserError, match="more than 1 MB of XML"):
-        parse_annotations(gzip.compress(bytes(2**21)), Path("x.xml.gz"))
+    monkeypatch.setattr("segdiff.data.annotations.files.MOST_BYTES", 2**20)
+    with pytest.raises(UserError, match="more than 1 MB of text"):
+        parse_aperio(gzip.compress(bytes(2**21)), Path("x.xml.gz"))
     entities = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 10))
     laughs = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a0 "ha">{entities}]><Annotations>&a9;</Annotations>'
     with pytest.raises(UserError, match="not a complete XML"):
-        parse_annotations(laughs.encode(), Path("x.xml"))
+        parse_aperio(laughs.encode(), Path("x.xml"))

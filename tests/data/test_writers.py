@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from segdiff.data import writers
-from segdiff.data.writers import atomic, write_float_tiff, write_json, write_mask, write_overlay
+from segdiff.data.writers import atomic, write_csv, write_float_tiff, write_json, write_mask, write_overlay
 from segdiff.errors import ShapeError
 
 
@@ -22,6 +23,19 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         file.write(b"whole")
         assert not path.exists()
     assert path.read_bytes() == b"whole" and list(path.parent.iterdir()) == [path]
+
+
+def test_csv_has_a_header_and_a_row_each(tmp_path):
+    rows = [{"name": "a, b", "dice": 0.5, "empty": False}, {"name": "µ\n", "dice": None}]
+    write_csv(tmp_path / "scores.csv", ["name", "dice", "empty"], iter(rows))
+    with (tmp_path / "scores.csv").open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert read == [{"name": "a, b", "dice": "0.5", "empty": "False"}, {"name": "µ\n", "dice": "", "empty": ""}]
+    write_csv(tmp_path / "none.csv", ["a", "b"], [])
+    assert (tmp_path / "none.csv").read_bytes() == b"a,b\n"
+    with pytest.raises(ValueError, match="other"):
+        write_csv(tmp_path / "scores.csv", ["name"], [{"name": 1}, {"other": 2}])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["none.csv", "scores.csv"]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -1,10 +1,14 @@
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from segdiff.diffusion.noise import NoiseField, TrainingDraw, image_key
+from segdiff.diffusion.noise import NoiseField, TrainingDraw, _Words, image_key, normals
 
 PINNED_FIELD = [0.89399016, 0.81187612, -0.53376633, 1.086651]
 PINNED_DRAW = [0.27852878, 0.46642074, 1.4880663]
+WORDS = "c0d976f4b65b47b4216e4100e9295a0305109fedef2ee843345210636b9502f7"  # SHA-256, of the first release
 
 
 def test_values_never_change():
@@ -12,6 +16,43 @@ def test_values_never_change():
     field = NoiseField(seed=0, key=123456789)
     np.testing.assert_allclose(field.rectangle(2, 1, 70, 5, 1, 4)[0, 0], PINNED_FIELD, rtol=1e-6)
     np.testing.assert_allclose(TrainingDraw(7, [3]).normal((1, 1, 3), 1).ravel(), PINNED_DRAW, rtol=1e-6)
+
+
+def straightforward(seed, key, chain, draw, channel, row, column):
+    """A block as it was made at first, to be equalled to the last bit: a generator for itself, pair by pair."""
+    counter = np.array([0, (chain << 32) | draw, channel, (row << 32) | column], dtype=np.uint64)
+    words = np.random.Philox(key=np.array([seed, key], dtype=np.uint64), counter=counter).random_raw(64 * 64)
+    uniform = ((words[0::2] >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
+    radius = np.sqrt(-2.0 * np.log(uniform)).astype(np.float32)
+    angle = (words[1::2] >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24 * 2.0 * np.pi)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1).reshape(64, 64)
+
+
+def test_fast_noise_has_the_values_of_the_straightforward_to_the_last_bit():
+    field = NoiseField(7, 2**63 + 11)
+    found = field.rectangle(3, 2, 64, 128, 4 * 64, 3 * 64, channels=2)  # more blocks than are made at a time
+    for channel, row, column in np.ndindex(2, 4, 3):
+        block = found[channel, row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
+        expected = straightforward(7, 2**63 + 11, 3, 2, channel, row + 1, column + 2)
+        assert block.tobytes() == expected.tobytes(), (channel, row, column)
+    long, short = normals((1, -2), (3, 4, 5), 70_000), normals((1, -2), (3, 4, 5), 10)
+    assert long[:10].tobytes() == short.tobytes()
+
+
+def test_words_are_those_that_were_recorded():
+    # Of integers, so that the hash is the same on every machine (logarithms and sines differ in their last bits).
+    words = _Words((5, -99))
+    read = [words.read((2**40 + row, row, -row), 1000).astype("<u8").tobytes() for row in range(3)]
+    assert hashlib.sha256(b"".join(read)).hexdigest() == WORDS
+    assert words.read((2**40, 0, 0), 1000).astype("<u8").tobytes() == read[0]
+
+
+def test_threads_change_nothing():
+    field = NoiseField(5, 99)
+    alone = [field.rectangle(chain, 0, 3, 5, 200, 300) for chain in range(8)]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda chain: field.rectangle(chain, 0, 3, 5, 200, 300), range(8)))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
 def test_every_window_sees_its_part_of_one_field():

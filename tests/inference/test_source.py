@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from fakes import make_predictor, noisy, picture
 
+from segdiff.data.resize import pad_to
 from segdiff.errors import DataError, ShapeError
-from segdiff.inference.source import Source, pad_to
+from segdiff.inference.source import Source
 from segdiff.inference.windows import Window
 
 

@@ -19,19 +19,30 @@ def said(mask):
     wrong = (mask != A).astype(np.float32)
     objects = {"instances": mask.astype(int), "true_instances": A.astype(int), "confidence": np.ones(1)}
     chains = np.stack([sure, sure])
-    return {"probability": sure, "raw_probability": sure, "uncertainty": wrong, "chains": chains, **objects}
+    areas, counts = [float(mask.sum())] * 2, [1.0, 1.0]
+    samples = {"chain_areas": areas, "threshold_areas": areas, "chain_counts": counts, "threshold_counts": counts}
+    maps = {"probability": sure, "raw_probability": sure, "uncertainty": wrong, "chains": chains}
+    return {**maps, **objects, **samples}
+
+
+def plain_name(name):
+    """The function's: what it is given is not in it."""
+    for samples in ("_chains", "_threshold"):
+        if name.startswith(("area_", "count_")):
+            name = name.removesuffix(samples)
+    name = name.removesuffix("_raw").split("_auroc")[0] + "_auroc" * ("auroc" in name)
+    return {"dispersion": "image_dispersion"}.get(name, name)
 
 
 def test_every_metric_of_the_room_is_in_the_table():
     for name, metric in METRICS.items():
-        assert (
-            getattr(metrics, name.removesuffix("_raw").split("_auroc")[0] + "_auroc" * ("auroc" in name))
-            is metric.function
-        )
+        assert getattr(metrics, plain_name(name)) is metric.function
     perfect = Scoring(tuple(METRICS))(A, A, said=said(A))
     for name, metric in METRICS.items():
         if metric.needs in ("margin", "uncertainty"):
             assert np.isnan(perfect[name])  # no error to find
+        elif name == "dispersion":
+            assert np.isnan(perfect[name])  # chains equal the truth: nothing to divide by
         elif name != "diversity":  # of which there is no best
             assert perfect[name] == pytest.approx(1 if metric.higher_is_better else 0, abs=2e-5), name
 
@@ -43,7 +54,8 @@ def test_a_scoring_gives_what_the_functions_give():
     assert scores["hausdorff_95"] == metrics.hausdorff_95(A, B)
     assert scores["brier"] == metrics.brier(B, A) == np.mean(A != B)
     assert scores["error_auroc_chains"] == 1 and scores["error_auroc_margin"] == 0.5
-    assert scores["diversity"] == 0
+    assert scores["diversity"] == scores["dispersion"] == 0
+    assert scores["chain_error"] == pytest.approx(1 - scores["dice"])
     assert scores["aji"] == scores["iou"] == scores["pq"] and scores["dq"] == 1  # one object on one
 
 
@@ -54,6 +66,14 @@ def test_what_a_model_says_is_needed_and_may_be_nothing():
         Scoring(("dice", "ece")).check_masks_only()
     assert np.isnan(Scoring(("diversity",))(A, A, said={"chains": None})["diversity"])
     assert "ece" in parse_metrics("all") and "ece" not in parse_metrics("all", masks_only=True)
+
+
+def test_a_metric_brings_what_weighs_it():
+    scoring = Scoring(("dispersion",))
+    assert scoring.columns == ("dispersion", "chain_error") and scoring.needs == {"samples"}
+    assert list(scoring(B, A, said={"chains": np.stack([A, B])})) == ["dispersion", "chain_error"]
+    assert Scoring(("chain_error", "dispersion")).columns == ("chain_error", "dispersion")
+    assert Scoring(("count_crps_chains",)).scores_objects and not Scoring(("area_crps_chains",)).scores_objects
 
 
 def test_micrometres():
@@ -98,6 +118,7 @@ def test_names_are_read():
         "pq",
         "dq",
         "ece_objects",
+        *(f"count_{score}_{samples}" for score in ("crps", "coverage") for samples in ("chains", "threshold")),
     }
 
 

@@ -43,8 +43,6 @@ def shipped():
     found = {}
     for name in ("fast", "fast_direct", "smp"):
         config = compose([f"model={name}", "diffusion=few_steps", "dataset.root=unused"])
-        for of_training in ("init", "encoder_weights"):
-            config["model"].pop(of_training)
         with torch.device("meta"):
             found[name] = build_segmenter(config["model"], config["diffusion"]).network.eval()
     return found

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from test_training import config, pictures, quiet  # noqa: F401  (a fixture)
+from small_runs import config, quiet
 
 from segdiff.errors import ConfigError
 from segdiff.training.checkpoint import load_checkpoint
@@ -41,7 +41,7 @@ def torchrun(count, settings, tmp_path, name):
     return done
 
 
-def test_rule_3_two_processes_equal_one(pictures, tmp_path):  # noqa: F811
+def test_rule_3_two_processes_equal_one(pictures, tmp_path):
     # In bf16 the two would differ by roundings that AdamW blows up to whole steps.
     settings = config(pictures, max_steps=4, validate_every=2, log_every=1, precision="float32")
     run_training(settings, tmp_path / "one", say=quiet)
@@ -65,7 +65,7 @@ def test_rule_3_two_processes_equal_one(pictures, tmp_path):  # noqa: F811
     assert all(torch.equal(two[name], value) for name, value in cut.items())
 
 
-def test_a_batch_must_divide(pictures, tmp_path, monkeypatch):  # noqa: F811
+def test_a_batch_must_divide(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(Processes, "from_environment", classmethod(lambda cls: cls(0, 3)))
     monkeypatch.setattr(Processes, "several", False)  # nobody to talk to
     with pytest.raises(ConfigError, match="multiple of 3 processes"):

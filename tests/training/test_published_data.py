@@ -12,7 +12,7 @@ from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import build_dataset
 from segdiff.data.loader import TrainingSamples, batches
 from segdiff.data.protocols import get_protocol
-from segdiff.training.configs import conf_folder
+from segdiff.training.configs import compose
 
 QUICK = [
     "model=segdiff_tiny",
@@ -62,7 +62,7 @@ def test_worker_processes_read_the_files_alike(kind, make, tmp_path):
     make(tmp_path)
     dataset = build_dataset(kind, tmp_path, "train")
     dataset[0]  # read here before the workers begin: an open file would not survive that
-    config = yaml.safe_load((conf_folder() / "augmentation" / f"paper_{kind}.yaml").read_text())
+    config = compose([f"augmentation=published_{kind}", "dataset.root=unused"])["augmentation"]
     prepare = get_protocol("paper", kind).as_seen
     alone, shared = (
         list(

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fakes import TINY_MODEL
-from made import discs
-from test_training import config, quiet, weights
+from small_runs import assert_same_run, config, quiet
 
 import segdiff
 from segdiff.data.augment import build_augmentation
@@ -24,34 +23,12 @@ from segdiff.errors import OutputError, TrainingError, UserError
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
-from segdiff.training.curves import read_curves
 from segdiff.training.evidence import gradient_norms
 from segdiff.training.interrupt import Interruption
 from segdiff.training.loop import Trainer
 from segdiff.training.run import run_training
+from segdiff.training.run_folder import RunFolder
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    return discs(tmp_path_factory.mktemp("discs"))
-
-
-@pytest.fixture(scope="module")
-def whole(pictures, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    run_training(config(pictures), folder, say=quiet)
-    return folder
-
-
-def same(one, other):
-    wanted, got = weights(one), weights(other)
-    assert wanted.keys() == got.keys()
-    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
-    columns = ("step", "samples", "lr", "loss", "grad_norm", "val_dice", "val_iou")
-    curves = [[[row.get(c) for c in columns] for row in read_curves(run / "metrics.csv")] for run in (one, other)]
-    assert curves[0] == curves[1]
-
 
 KILLED = """
 import json, os, signal, sys
@@ -86,20 +63,20 @@ def test_rule_3_killed_in_the_middle_of_a_checkpoint(whole, pictures, tmp_path):
     assert load_checkpoint(folder / "last.pt")["step"] == 3  # that of the first validation is whole
     assert len(list(folder.glob(".*.tmp"))) == 1  # and the half one bears another name
     run_training({**config(pictures), "resume": "auto"}, tmp_path / "run", say=quiet)
-    same(whole, tmp_path / "run")
+    assert_same_run(whole[0], tmp_path / "run")
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 1)])
 def test_rule_3_another_number_of_workers_changes_nothing(whole, pictures, tmp_path, before, after):
     run_training(config(pictures, workers=before, max_minutes=0), tmp_path / "run", say=quiet)
     run_training({**config(pictures, workers=after), "resume": "auto"}, tmp_path / "run", say=quiet)
-    same(whole, tmp_path / "run")
+    assert_same_run(whole[0], tmp_path / "run")
 
 
 def test_cut_at_every_step(whole, pictures, tmp_path):
     for _ in range(6):
         run_training({**config(pictures, max_minutes=0), "resume": "auto"}, tmp_path / "run", say=quiet)
-    same(whole, tmp_path / "run")
+    assert_same_run(whole[0], tmp_path / "run")
 
 
 def test_the_trainer_needs_neither_configurations_nor_trackers(pictures, tmp_path):
@@ -112,7 +89,8 @@ def test_the_trainer_needs_neither_configurations_nor_trackers(pictures, tmp_pat
         segmenter = build_segmenter(TINY_MODEL, {"schedule": "linear", "steps": 25, "prediction": "x_0"})
         samples = TrainingSamples(data, Normalisation("per_image"), augment, seed=0)
         settings = TrainerSettings(max_steps=4, batch_size=2, ema=0.9)
-        return Trainer(segmenter, samples, settings, OptimizerSettings(lr=2e-3, clip_norm=1.0), tmp_path / "run")
+        optimizer = OptimizerSettings(lr=2e-3, clip_norm=1.0)
+        return Trainer(segmenter, samples, settings, optimizer, RunFolder(tmp_path / "run"))
 
     (tmp_path / "run").mkdir()
     first = trainer()
@@ -173,7 +151,7 @@ def test_a_full_disk_ends_a_training_with_its_checkpoint_whole(whole, pictures, 
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 1
     assert not list((tmp_path / "run").rglob(".*"))
     run_training({**config(pictures), "resume": "auto"}, tmp_path / "run", say=quiet)
-    same(whole, tmp_path / "run")
+    assert_same_run(whole[0], tmp_path / "run")
 
 
 def test_the_system_is_quoted(tmp_path):
@@ -233,7 +211,7 @@ def test_the_best_of_another_time_is_not_delivered(whole, pictures, tmp_path):
     """A kill after best.pt and before last.pt leaves it alone; the next run in that folder is another."""
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "best.pt").write_bytes((whole / "checkpoints" / "best.pt").read_bytes())
+    (folder / "checkpoints" / "best.pt").write_bytes((whole[0] / "checkpoints" / "best.pt").read_bytes())
     run_training({**config(pictures, max_minutes=0), "seed": 5}, folder, say=quiet)
     wanted = load_checkpoint(folder / "checkpoints" / "last.pt")["average"]
     got = segdiff.load(folder / "model", device="cpu").segmenter.state_dict()
@@ -243,7 +221,7 @@ def test_the_best_of_another_time_is_not_delivered(whole, pictures, tmp_path):
 def test_a_checkpoint_of_another_kind_is_no_place_to_go_on_from(whole, pictures, tmp_path):
     run_training(config(pictures, max_minutes=0), tmp_path / "run", say=quiet)
     last = tmp_path / "run" / "checkpoints" / "last.pt"
-    last.write_bytes((whole / "checkpoints" / "best.pt").read_bytes())
+    last.write_bytes((whole[0] / "checkpoints" / "best.pt").read_bytes())
     with pytest.raises(UserError, match="not a checkpoint to go on from"):
         run_training({**config(pictures), "resume": "auto"}, tmp_path / "run", say=quiet)
 

@@ -9,17 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made import discs
-from test_training import config, quiet
+from small_runs import config, quiet
 
 from segdiff.errors import ConfigError
-from segdiff.training.run import run_identity, run_training
+from segdiff.training.identity import run_identity
+from segdiff.training.run import run_training
 from segdiff.training.tracking import read_tracking
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    return discs(tmp_path_factory.mktemp("discs"))
 
 
 class FakeRun:

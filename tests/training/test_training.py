@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fakes import TINY_MODEL
-from made import discs
 from PIL import Image
+from small_runs import config, quiet, weights
 
 import segdiff
 from segdiff.data.writers import write_mask
@@ -24,54 +23,8 @@ from segdiff.training.run import run_training
 from segdiff.training.settings import OptimizerSettings, TrainerSettings, learning_rate, total_steps
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    return discs(tmp_path_factory.mktemp("discs"))
-
-
-def config(root, **trainer):
-    return {
-        "seed": 0,
-        "device": "cpu",
-        "resume": None,
-        "dataset": {"kind": "folder", "root": str(root), "protocol": "native", "normalisation": {"kind": "per_image"}},
-        "model": dict(TINY_MODEL),
-        "diffusion": {"schedule": "linear", "steps": 25, "prediction": "x_0"},
-        "augmentation": {"crop": 16, "horizontal_flip": True},
-        "optimizer": {"lr": 2e-3, "clip_norm": 1.0},
-        "sampling": {"sampler": "ddim", "steps": 2, "chains": 3},
-        "inference": {"window": 32, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5},
-        "trainer": {
-            "max_steps": 6,
-            "batch_size": 2,
-            "validate_every": 3,
-            "log_every": 2,
-            "panels": 1,
-            "ema": 0.9,
-            "validation": {"sampler": "ddim", "steps": 1, "chains": 1},
-            **trainer,
-        },
-    }
-
-
 def rows_of(folder):
     return list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
-
-
-def quiet(line):
-    pass
-
-
-def weights(folder):
-    saved = load_checkpoint(Path(folder) / "checkpoints" / "last.pt")
-    return {**saved["model"], **{f"average.{k}": v for k, v in saved["average"].items()}}
-
-
-@pytest.fixture(scope="module")
-def whole(pictures, tmp_path_factory):
-    """An uninterrupted run: its folder and result."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    return folder, run_training(config(pictures), folder, say=quiet)
 
 
 def test_run_folder_holds_all_that_a_run_needs(whole):
@@ -184,9 +137,8 @@ def test_a_loss_that_is_not_finite_stops_with_the_step(pictures, tmp_path):
 
 
 def test_init_begins_with_the_weights_of_a_model(whole, pictures, tmp_path):
-    settings = config(pictures, max_steps=1)
+    settings = config(pictures, max_steps=1, init_from=whole[1]["model"])
     settings["optimizer"] = {"lr": 1e-12}
-    settings["model"]["init"] = whole[1]["model"]
     run_training(settings, tmp_path / "run", say=quiet)
     start, end = segdiff.load(whole[1]["model"]), segdiff.load(tmp_path / "run" / "model")
     for a, b in zip(start.segmenter.parameters(), end.segmenter.parameters(), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -139,6 +140,44 @@ def test_outlines_carry_the_class_of_the_model(tmp_path):
         predict_files(make_predictor(**settings), images, tmp_path / name, outputs=("geojson",))
         found = json.loads((tmp_path / name / "0_outlines.geojson").read_text())["features"]
         assert {one["properties"]["classification"]["name"] for one in found} == {name}
+
+
+def test_the_table_has_shape_and_colour_of_each_object(tmp_path):
+    """The picture's name first; in pixels, and in micrometres where their size is known."""
+    (image,) = blobs(tmp_path, 1)
+    predictor = make_predictor(chains=2)
+    predict_files(predictor, [image], tmp_path / "out", outputs=("objects", "labels", "outlines"), objects_mpp=0.5)
+    with (tmp_path / "out" / "0_objects.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    labels = tifffile.imread(tmp_path / "out" / "0_labels.tif")
+    assert len(rows) == labels.max() == 2 and list(rows[0])[:2] == ["image", "id"]
+    for number, row in enumerate(rows, start=1):
+        (top, left), (bottom, right) = np.argwhere(labels == number).min(0), np.argwhere(labels == number).max(0) + 1
+        assert row["image"] == "0.png" and row["id"] == str(number) and row["touches_border"] == "false"
+        assert [int(row[name]) for name in ("x_min", "y_min", "x_max", "y_max")] == [left, top, right, bottom]
+        assert float(row["mean_red"]) > 250 and 0 < float(row["probability"]) <= 1 and row["confidence"]
+        assert (
+            0.9 < float(row["solidity"]) <= 1 and 0 <= float(row["eccentricity"]) < 1 and float(row["orientation"]) < 2
+        )
+        assert float(row["perimeter_um"]) == float(row["perimeter"]) / 2
+        assert float(row["area_um2"]) == float(row["area"]) / 4
+    features = json.loads((tmp_path / "out" / "0_outlines.geojson").read_text(encoding="utf-8"))["features"]
+    for row, one in zip(rows, features, strict=True):
+        measured = one["properties"]["measurements"]
+        assert measured["Area µm^2"] == float(row["area_um2"]) and measured["Confidence"] == float(row["confidence"])
+
+
+def test_outlines_that_were_packed_are_not_lost(tmp_path):
+    images, out = blobs(tmp_path, 1), tmp_path / "out"
+    out.mkdir()
+    (out / "0_outlines.geojson.gz").write_bytes(b"of an earlier run")
+    with pytest.raises(ConfigError, match=r"0_outlines.geojson.gz exists"):
+        predict_files(make_predictor(), images, out, outputs=("outlines",))
+    with pytest.raises(ConfigError, match=r"0_outlines.geojson.gz exists"):
+        save_prediction(make_predictor().predict(picture()), out, "0", ["outlines"])
+    assert names(out) == {"0_outlines.geojson.gz"}
+    predict_files(make_predictor(), images, out, outputs=("outlines",), overwrite=True)
+    assert names(out) == {"0_outlines.geojson", "prediction.json"}
 
 
 def test_what_lies_there_of_another_run_is_told(tmp_path):

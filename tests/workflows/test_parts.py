@@ -121,7 +121,7 @@ def as_before(record):
     """A record as the first version wrote it: options side by side with the rest, no choice of outputs."""
     options = record.pop("options")
     names = ("mpp", "scale", "diameter")
-    inference = {key: value for key, value in record["inference"].items() if key != "class_name"}
+    inference = {key: value for key, value in record["inference"].items() if key not in ("class_name", "conformal")}
     beside = {name: options["prediction"][name] for name in names} | {"objects_mpp": options["objects_mpp"]}
     instances = "labels" in options["outputs"]
     return {**record, "format_version": 1, "inference": inference, **beside, "instances": instances}

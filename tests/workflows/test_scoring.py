@@ -1,13 +1,11 @@
 """Rows of scores, their means and files."""
 
-import csv
-
 import numpy as np
 import pytest
 
 from segdiff.errors import ShapeError
 from segdiff.metrics import METRICS, Metric, Scoring
-from segdiff.workflows.scoring import mean_of, score, summarise, write_csv
+from segdiff.workflows.scoring import mean_of, score, summarise
 
 BOTH = Scoring()
 
@@ -58,15 +56,3 @@ def test_infinity_does_not_reach_a_file(monkeypatch):
     monkeypatch.setitem(METRICS, "endless", Metric(lambda pred, target: float("inf")))
     mask = np.ones((5, 5), bool)
     assert score(mask, mask[None, None].astype(np.uint8), Scoring(("endless",)))["endless"] is None
-
-
-def test_csv_has_a_row_an_image(tmp_path):
-    rows = [{"name": "a, b", "dice": 0.5, "empty": False}, {"name": "c", "dice": None, "empty": True}]
-    write_csv(tmp_path / "scores.csv", {"per_image": rows})
-    with (tmp_path / "scores.csv").open(newline="") as file:
-        read = list(csv.DictReader(file))
-    assert read == [
-        {"name": "a, b", "dice": "0.5", "empty": "False"},
-        {"name": "c", "dice": "", "empty": "True"},
-    ]
-    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]

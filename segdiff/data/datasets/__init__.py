@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,23 @@ def build_dataset(kind: str, root: str | Path, split: str, **options: Any) -> Da
     try:
         inspect.signature(builder).bind(root, split, **options)
     except TypeError:
-        known = [name for name in inspect.signature(builder).parameters if name not in ("root", "split")]
-        raise ConfigError(f"data set {kind!r} takes the options {', '.join(known)}, not {', '.join(options)}") from None
+        raise _unknown(kind, builder, options) from None
+    if hasattr(builder, "Options") and not set(options) <= set(option_names(builder)):
+        raise _unknown(kind, builder, options)
     return builder(Path(root).expanduser(), split, **options)
+
+
+def option_names(builder: Callable[..., Dataset]) -> list[str]:
+    """The options that a data set takes: its keyword arguments, and the fields of its `Options` where it has such."""
+    chosen = fields(builder.Options) if hasattr(builder, "Options") else ()
+    parameters = inspect.signature(builder).parameters.values()
+    named = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD and one.name not in ("root", "split")]
+    return [one.name for one in chosen] + named
+
+
+def _unknown(kind: str, builder: Callable[..., Dataset], options: Mapping[str, Any]) -> ConfigError:
+    known = ", ".join(option_names(builder))
+    return ConfigError(f"data set {kind!r} takes the options {known}, not {', '.join(options)}")
 
 
 def dataset_from_config(config: Mapping[str, Any], split: str) -> Dataset:

@@ -16,7 +16,6 @@ pycocotools, as published. One class makes one data set. Source: the published c
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from segdiff.data.annotations.coco import decode, is_polygon
+from segdiff.data.annotations.rasterise import whole
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.hdf5 import find_array, open_hdf5, read_array
 from segdiff.data.images import read_image, to_rgb, value_scale
+from segdiff.data.random_words import BOX, random_words
 from segdiff.data.splits import check_split, of_fold
 from segdiff.errors import ConfigError, DataError, MissingError
 
@@ -195,42 +197,24 @@ def _percent(instance: Instance, trained: set[str], seed: int) -> int:
     if instance.picture not in trained:
         return OTHER_PERCENT
     low, high = TRAIN_PERCENT
-    word = np.random.Philox(key=seed, counter=np.array([0, 0, instance.number, 3], np.uint64)).random_raw()
+    (word,) = random_words(seed, BOX, instance.number, 1)
     return low + int(word) % (high - low + 1)
 
 
 def _filled(instance: Instance) -> np.ndarray:
-    """uint8 (H, W) of 0 and 1 of the whole picture."""
+    """uint8 (H, W) of 0 and 1 of the whole picture; polygons are filled by pycocotools, as published."""
     from pycocotools import mask as coco
 
     shape, size = instance.shape, (instance.height, instance.width)
+    if isinstance(shape, Mapping):
+        return whole(decode(shape, size, instance.name), *size).astype(np.uint8)
+    if not isinstance(shape, list):
+        raise DataError(f"{instance.name}: its segmentation is neither polygons nor a run-length code")
+    if not shape or not all(is_polygon(polygon) for polygon in shape):
+        raise DataError(f"{instance.name}: its polygons are not lists of x, y, x, y, ... of three points or more")
     try:
-        if isinstance(shape, list):
-            if not shape or not all(_is_polygon(polygon) for polygon in shape):
-                raise DataError(
-                    f"{instance.name}: its polygons are not lists of x, y, x, y, ... of three points or more"
-                )
-            code = coco.merge(coco.frPyObjects([[float(v) for v in polygon] for polygon in shape], *size))
-        elif isinstance(shape, Mapping) and isinstance(shape.get("counts"), list):
-            if min(shape["counts"], default=0) < 0 or sum(shape["counts"]) != size[0] * size[1]:
-                raise DataError(f"{instance.name}: its run lengths do not add up to {size[0]} x {size[1]} pixels")
-            code = coco.frPyObjects({"counts": shape["counts"], "size": list(size)}, *size)
-        elif isinstance(shape, Mapping) and isinstance(shape.get("counts"), str):
-            code = {"counts": shape["counts"].encode(), "size": list(shape.get("size", size))}
-        else:
-            raise DataError(f"{instance.name}: its segmentation is neither polygons nor a run-length code")
-        mask = coco.decode(code)
+        polygons = [[float(value) for value in polygon] for polygon in shape]
+        mask: np.ndarray = coco.decode(coco.merge(coco.frPyObjects(polygons, *size)))
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{instance.name}: its segmentation cannot be read ({error})") from error
-    if mask.shape != size:
-        raise DataError(f"{instance.name}: its run-length code is of {mask.shape[0]} x {mask.shape[1]} pixels")
     return mask
-
-
-def _is_polygon(points: Any) -> bool:
-    return (
-        isinstance(points, list)
-        and len(points) >= 6
-        and len(points) % 2 == 0
-        and all(isinstance(value, (int, float)) and math.isfinite(value) for value in points)
-    )

@@ -8,44 +8,79 @@
 decides, and a group that it puts into two splits is an error. With `group` alone, and without the file (each
 image its own group), whole groups are drawn for validation by a seed, or dealt to five folds, and there is no test
 split. A column `repeat` says how often a pass of training shows an image: 1 and more, of a look that is rare.
+
+Where masks lie, annotations may lie as well (`segdiff.data.annotations`): GeoJSON, Labelme or ImageJ files of the
+image's stem, or COCO files that list the images.
 """
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from segdiff.data.annotations import is_annotation
 from segdiff.data.datasets.base import Dataset, Sample
-from segdiff.data.datasets.pairs import by_stem, match_pairs
+from segdiff.data.datasets.drawn import DrawnTruths
+from segdiff.data.datasets.pairs import by_stem, match_pairs, stem_of
 from segdiff.data.images import images_in, read_image, read_size, to_rgb
 from segdiff.data.masks import foreground, instances, read_mask
 from segdiff.data.splits import FOLDS, check_split, group_folds, seeded_split
 from segdiff.errors import ConfigError, DataError, MissingError
+from segdiff.settings import read_settings
 
 PARTS = ("train", "val", "test")
 MOST_REPEATS = 1000
 Pair = tuple[str, Path, Path]
 
 
-class Folder(Dataset):
-    """A split of a folder of images and masks.
+@dataclass(frozen=True)
+class FolderOptions:
+    """What a folder may be told, as in `conf/dataset/folder.yaml`.
 
-    Args:
-        root: the folder; the module's text shows its layouts.
-        split: "train", "val", "test" or "all" (train + val).
+    Attributes:
         fold: 0..4: "val" is this one of five folds, made of whole groups; for the flat layout without a column `split`.
         val_fraction: of the images that a seeded split holds out; 0 holds out none.
         seed: of that split.
         mpp: micrometres per pixel of the images, None where unknown.
-        objects: "auto": a mask with several different values, most of which are of one part, holds instances;
+        objects: "auto": a mask with several different values, most of which are of one part, holds instances, and so
+            does an annotation;
             "instances": every mask does, also one with a single object or with objects of several parts; "none":
             values are classes or grey levels, objects not told apart.
+        classes: of the annotated objects that count; None: all. Masks have no classes.
+    Raises:
+        ConfigError: an option that cannot be.
+    """
+
+    fold: int | None = None
+    val_fraction: float = 0.2
+    seed: int = 0
+    mpp: float | None = None
+    objects: str = "auto"
+    classes: tuple[str, ...] | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.objects not in ("auto", "instances", "none"):
+            raise ConfigError(f"objects is {self.objects!r}; choose auto, instances or none")
+        if self.mpp is not None and not self.mpp > 0:
+            raise ConfigError(f"mpp is {self.mpp}; micrometres per pixel are above 0, or null where unknown")
+        if self.fold is not None and self.fold not in range(FOLDS):
+            raise ConfigError(f"fold is {self.fold}; there are folds 0 to {FOLDS - 1}, or null")
+
+
+class Folder(Dataset):
+    """A split of a folder of images and masks or annotations.
+
+    Args:
+        root: the folder; the module's text shows its layouts.
+        split: "train", "val", "test" or "all" (train + val).
         lenient: go on without files that have no partner (`unmatched` has them), and find sizes that differ only when
             they are read: to look at data that cannot be trained on yet.
+        options: the fields of `FolderOptions`.
     Raises:
         ConfigError: an option that cannot be.
         MissingError: no such folder, or no image in this split.
@@ -53,28 +88,15 @@ class Folder(Dataset):
     """
 
     kind = "folder"
+    Options = FolderOptions
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str,
-        *,
-        fold: int | None = None,
-        val_fraction: float = 0.2,
-        seed: int = 0,
-        mpp: float | None = None,
-        objects: str = "auto",
-        lenient: bool = False,
-    ) -> None:
+    def __init__(self, root: str | Path, split: str, *, lenient: bool = False, **options: Any) -> None:
         check_split(split)
-        if objects not in ("auto", "instances", "none"):
-            raise ConfigError(f"objects is {objects!r}; choose auto, instances or none")
-        if mpp is not None and not mpp > 0:
-            raise ConfigError(f"mpp is {mpp}; micrometres per pixel are above 0, or null where unknown")
+        self.options = read_settings(FolderOptions, "dataset", options)
         unmatched: list[Path] | None = [] if lenient else None
-        if fold is not None and fold not in range(FOLDS):
-            raise ConfigError(f"fold is {fold}; there are folds 0 to {FOLDS - 1}, or null")
-        parts, repeats = find_parts(Path(root), val_fraction, seed, unmatched, fold)
+        classes = self.options.classes
+        self.drawn = DrawnTruths([classes] if isinstance(classes, str) else classes)
+        parts, repeats = find_parts(Path(root), self.options, self.drawn, unmatched)
         wanted = ("train", "val") if split == "all" else (split,)
         self.pairs = sorted(pair for part in wanted for pair in parts.get(part, []))
         if not self.pairs:
@@ -83,19 +105,25 @@ class Folder(Dataset):
         by_stem([image for _, image, _ in self.pairs])  # the same stem in train and in val: names must differ
         if not lenient:
             _check_sizes(self.pairs)
-        super().__init__(split, [name for name, _, _ in self.pairs], mpp)
+        self.drawn.check_classes((stem, truth) for pairs in parts.values() for stem, _, truth in pairs)
+        super().__init__(split, [name for name, _, _ in self.pairs], self.options.mpp)
         self.unmatched = unmatched or []
-        self.objects = objects
         if repeats:
             self.repeats = [repeats[name] for name in self.names]
 
     def read(self, index: int) -> Sample:
-        name, image_path, mask_path = self.pairs[index]
+        name, image_path, truth_path = self.pairs[index]
+        objects = self.options.objects
         notes: list[str] = []
-        mask = read_mask(mask_path, notes)
+        if is_annotation(truth_path):
+            image = to_rgb(read_image(image_path, notes=notes))
+            drawn, apart = self.drawn.labels(truth_path, name, (image.shape[0], image.shape[1]))
+            known = drawn if objects == "instances" or (objects == "auto" and apart) else None
+            return Sample(name, image, (drawn > 0).astype(np.uint8)[None, None], known, tuple(notes))
+        mask = read_mask(truth_path, notes)
         binary = foreground(mask)
-        labels = None if self.objects == "none" else instances(mask, sure=self.objects == "instances")
-        if labels is None and self.objects == "instances":
+        labels = None if objects == "none" else instances(mask, sure=objects == "instances")
+        if labels is None and objects == "instances":
             labels = binary.astype(np.int32)
         return Sample(name, to_rgb(read_image(image_path, notes=notes)), binary[None, None], labels, tuple(notes))
 
@@ -110,12 +138,17 @@ class Folder(Dataset):
 
 
 def find_parts(
-    root: Path, val_fraction: float, seed: int, unmatched: list[Path] | None = None, fold: int | None = None
+    root: Path, options: FolderOptions, drawn: DrawnTruths, unmatched: list[Path] | None = None
 ) -> tuple[dict[str, list[Pair]], dict[str, int]]:
     """The pairs of each part of the data under `root`, by the first of the module's layouts that is there; and how
     often training shows each, by stem, where index.csv says so."""
     if not root.is_dir():
         raise MissingError(f"dataset.root {root} is not a folder")
+
+    def pairs_of(images: Path, masks: Path) -> list[Pair]:
+        found = images_in(images)
+        return match_pairs(found, drawn.truths_in(masks, {stem_of(path) for path in found}), unmatched)
+
     parts = {}
     for part in PARTS:
         for images, masks in (
@@ -123,24 +156,23 @@ def find_parts(
             (root / "images" / part, root / "masks" / part),
         ):
             if images.is_dir() and masks.is_dir():
-                parts[part] = match_pairs(images_in(images), images_in(masks), unmatched)
+                parts[part] = pairs_of(images, masks)
     if parts:
-        if fold is not None:
-            raise ConfigError(f"fold={fold}: the folders of {root} say who is in which split")
+        if options.fold is not None:
+            raise ConfigError(f"fold={options.fold}: the folders of {root} say who is in which split")
         return parts, {}
     images, masks = root / "images", root / "masks"
     if not (images.is_dir() and masks.is_dir()):
         raise MissingError(f"{root} must hold images/ and masks/, or train/, val/, test/ with both in each")
-    pairs = match_pairs(images_in(images), images_in(masks), unmatched)
+    pairs = pairs_of(images, masks)
     if not pairs:
         raise MissingError(f"{images} holds no image")
-    return _divide(pairs, root / "index.csv", val_fraction, seed, fold)
+    return _divide(pairs, root / "index.csv", options)
 
 
-def _divide(
-    pairs: list[Pair], index: Path, val_fraction: float, seed: int, fold: int | None
-) -> tuple[dict[str, list[Pair]], dict[str, int]]:
+def _divide(pairs: list[Pair], index: Path, options: FolderOptions) -> tuple[dict[str, list[Pair]], dict[str, int]]:
     """The parts and repetitions of the flat layout."""
+    fold, val_fraction = options.fold, options.val_fraction
     stems = [stem for stem, _, _ in pairs]
     rows = _read_index(index, stems) if index.is_file() else {}
     groups = {stem: row["group"] for stem, row in rows.items() if row.get("group")}
@@ -155,7 +187,7 @@ def _divide(
     elif val_fraction == 0:
         split_of = dict.fromkeys(stems, "train")
     else:
-        _, val = seeded_split(stems, groups, val_fraction, seed)
+        _, val = seeded_split(stems, groups, val_fraction, options.seed)
         split_of = {stem: "val" if stem in val else "train" for stem in stems}
     parts = {part: [pair for pair in pairs if split_of[pair[0]] == part] for part in PARTS}
     return parts, {stem: int(row["repeat"]) for stem, row in rows.items() if "repeat" in row}

@@ -23,12 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from segdiff.data.annotations.aperio import is_aperio, parse_aperio
+from segdiff.data.annotations.rasterise import RASTERISER_VERSION, rasterise
 from segdiff.data.cache import cached, default_cache_dir
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.datasets.pairs import match_pairs
 from segdiff.data.images import images_in, read_image, read_size, to_rgb
 from segdiff.data.masks import foreground, read_mask
-from segdiff.data.polygons import RASTERISER_VERSION, parse_annotations, rasterise
 from segdiff.data.splits import check_split, of_fold
 from segdiff.errors import MissingError
 
@@ -84,7 +85,7 @@ class Monuseg(Dataset):
         item = self.items[index]
         notes: list[str] = []
         image = to_rgb(read_image(item.image, notes=notes))
-        if _is_outlines(item.truth):
+        if is_aperio(item.truth):
             labels, _ = self.labels(item, *image.shape[:2])
             return Sample(item.name, image, (labels > 0).astype(np.uint8)[None, None], labels, tuple(notes))
         mask = foreground(read_mask(item.truth, notes))
@@ -97,7 +98,7 @@ class Monuseg(Dataset):
         content = item.truth.read_bytes()
 
         def make() -> dict[str, np.ndarray]:
-            labels, report = rasterise(parse_annotations(content, item.truth), height, width)
+            labels, report = rasterise(parse_aperio(content, item.truth), height, width)
             return {"labels": labels, "report": np.array(json.dumps(report))}
 
         digest = hashlib.sha256(content).hexdigest()[:32]
@@ -113,7 +114,7 @@ class Monuseg(Dataset):
         """Adds the counts of `rasterise`, summed over the images; rasterises what is not in the cache yet."""
         counts: Counter[str] = Counter()
         for item in self.items:
-            if _is_outlines(item.truth):
+            if is_aperio(item.truth):
                 height, width = read_size(item.image) or read_image(item.image).shape[:2]
                 counts.update(self.labels(item, height, width)[1])
         return {**super().report, **counts}
@@ -153,13 +154,9 @@ def _annotations_in(folder: Path) -> list[Path]:
     """The outlines of a folder; where X.xml and X.xml.gz both lie there, the unpacked one."""
     if not folder.is_dir():
         return []
-    files = [path for path in folder.iterdir() if _is_outlines(path) and not path.name.startswith(".")]
+    files = [path for path in folder.iterdir() if is_aperio(path) and not path.name.startswith(".")]
     unpacked = {path.name for path in files if path.suffix.lower() == ".xml"}
     return sorted(path for path in files if path.name in unpacked or path.stem not in unpacked)
-
-
-def _is_outlines(path: Path) -> bool:
-    return path.name.lower().endswith((".xml", ".xml.gz"))
 
 
 def _items(pairs: Sequence[tuple[str, Path, Path]]) -> list[Item]:

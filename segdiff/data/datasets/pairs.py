@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segdiff.errors import DataError
@@ -14,18 +14,19 @@ def stem_of(path: Path) -> str:
 
 
 def match_pairs(
-    images: Sequence[Path], truths: Sequence[Path], unmatched: list[Path] | None = None
+    images: Sequence[Path], truths: Sequence[Path] | Mapping[str, Path], unmatched: list[Path] | None = None
 ) -> list[tuple[str, Path, Path]]:
     """Match images and truths by stem.
 
     Args:
+        truths: files, or files by stem: one file may hold the truth of several images.
         unmatched: takes the files without partner, which are an error otherwise.
     Returns:
         (stem, image, truth), sorted by stem.
     Raises:
         DataError: two images or two truths of one stem; a file without partner, unless `unmatched` takes it.
     """
-    images_by_stem, truths_by_stem = by_stem(images), by_stem(truths)
+    images_by_stem, truths_by_stem = by_stem(images), truths if isinstance(truths, Mapping) else by_stem(truths)
     for what, ours, others in (
         ("mask or annotation", images_by_stem, truths_by_stem),
         ("image", truths_by_stem, images_by_stem),

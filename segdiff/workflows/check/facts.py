@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segdiff.data.annotations import is_annotation
+from segdiff.data.annotations.aperio import is_aperio
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.images import read_image, read_stored
 from segdiff.data.masks import foreground, instances, read_mask
@@ -163,7 +165,7 @@ def mask_is_image(dataset: Dataset, index: int) -> bool:
 
 
 def _is_outlines(path: Path) -> bool:
-    return path.name.lower().endswith((".xml", ".xml.gz"))
+    return is_annotation(path) or is_aperio(path)
 
 
 def summary(facts: Sequence[Facts], mpp: float | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,10 @@ from segdiff.workflows.check.facts import Facts, facts_of, mask_is_image, stored
 from segdiff.workflows.check.findings import Finding, by_severity
 from segdiff.workflows.check.judge import judge_files, judge_notes, judge_truths
 from segdiff.workflows.check.sheet import cell, contact_sheet, evenly
+from segdiff.workflows.progress import Progress
 
 SPLITS = ("train", "val", "test")
 ON_SHEET = 24
-# Called with (images done, images in all, name of the current one).
-Progress = Callable[[float, int, str], None]
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Image sources: images of any size and container, read window by window."""

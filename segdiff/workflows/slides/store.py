@@ -1,0 +1,141 @@
+"""Strips of a slide's result on disk: what a run that was cut goes on with."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdiff.data.array_files import read_arrays, write_arrays
+from segdiff.data.windows import Window
+from segdiff.data.writers import write_json
+from segdiff.errors import ConfigError
+from segdiff.inference.prediction import Prediction
+from segdiff.inference.strips import COLUMNS, Strip
+from segdiff.settings import differences
+
+FIELDS = ("probability", "uncertainty", "core", "raw_probability")  # of a `Prediction` that are kept
+FORMAT = 1
+_KEPT = 2**26  # bytes of tiles that are kept unpacked
+_NAME = re.compile(r"strip_(\d+)_(\d+)_(\d+)\.zip")
+
+
+def open_folder(folder: Path, settings: Mapping[str, Any], go_on: bool) -> None:
+    """Make the folder of a run, or go on in that of an earlier one.
+
+    Args:
+        folder: of the strips of all models.
+        settings: what decides the result, plain values.
+        go_on: False removes what an earlier run left.
+    Raises:
+        ConfigError: it was begun with other settings.
+    """
+    manifest = folder / "manifest.json"
+    if not go_on and folder.exists():
+        shutil.rmtree(folder)
+    wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
+    try:
+        there = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or one that was never finished
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(manifest, wanted)
+        return
+    if changes := list(differences(there, wanted)):
+        raise ConfigError(
+            f"{folder} was begun with other settings ({', '.join(changes[:3])}): repeat them, choose another output "
+            "folder, or --overwrite"
+        )
+
+
+class StripStore:
+    """The strips of one model.
+
+    Args:
+        folder: made when the first is written.
+        size: (height, width) of the image.
+    """
+
+    def __init__(self, folder: Path, size: tuple[int, int]) -> None:
+        self.folder, (self.height, self.width) = folder, size
+        self._strips: dict[int, tuple[Window, Path]] = {}
+        for path in folder.glob("strip_*.zip") if folder.is_dir() else ():
+            if found := _NAME.fullmatch(path.name):
+                row, top, height = map(int, found.groups())
+                self._strips[row] = (Window(top, 0, height, self.width), path)
+        self._tiles: OrderedDict[tuple[int, int], dict[str, NDArray[Any]]] = OrderedDict()
+
+    @property
+    def missing(self) -> int | None:
+        """The first row of windows whose strip is not there; None where all are."""
+        row = 0
+        while row in self._strips:
+            if self._strips[row][0].rows.stop == self.height:
+                return None
+            row += 1
+        return row
+
+    def write(self, strip: Strip) -> None:
+        """Keep a strip; OutputError where it cannot be written."""
+        arrays = {
+            f"{name}_{left}": array
+            for left, prediction in strip.predictions.items()
+            for name in FIELDS
+            if (array := getattr(prediction, name)) is not None
+        }
+        path = self.folder / f"strip_{strip.row:05d}_{strip.window.top:07d}_{strip.window.height:05d}.zip"
+        write_arrays(path, arrays)
+        self._strips[strip.row] = (strip.window, path)
+
+    def read(self, window: Window, empty: Prediction) -> Prediction:
+        """Return the prediction of a window, background where nothing is stored.
+
+        empty: one of the same options without a pixel.
+        """
+        size = (window.height, window.width)
+        found: dict[str, NDArray[np.float32]] = {"probability": np.zeros(size, np.float32)}
+        for name in ("core", "raw_probability"):
+            if getattr(empty, name) is not None:
+                found[name] = np.zeros(size, np.float32)
+        for row, (strip, _) in self._strips.items():
+            if strip.top >= window.rows.stop or strip.rows.stop <= window.top:
+                continue
+            for left in range(window.left // COLUMNS * COLUMNS, window.columns.stop, COLUMNS):
+                place = Window(strip.top, left, strip.height, min(COLUMNS, self.width - left))
+                for name, array in self._tile(row, left).items():
+                    target = found.setdefault(name, np.zeros(size, np.float32))
+                    _copy(target, window, array, place)
+        return replace(empty, **found)  # type: ignore[arg-type]
+
+    def _tile(self, row: int, left: int) -> dict[str, NDArray[Any]]:
+        """The arrays of a tile; those read last are kept."""
+        key = (row, left)
+        tile = self._tiles.pop(key, None)
+        if tile is None:
+            named = read_arrays(self._strips[row][1], {f"{name}_{left}" for name in FIELDS})
+            tile = {name.rpartition("_")[0]: array for name, array in named.items()}
+        self._tiles[key] = tile
+        while len(self._tiles) > 1 and sum(_bytes(one) for one in self._tiles.values()) > _KEPT:
+            self._tiles.popitem(last=False)
+        return tile
+
+
+def _bytes(tile: Mapping[str, NDArray[Any]]) -> int:
+    return sum(array.nbytes for array in tile.values())
+
+
+def _copy(target: NDArray[Any], window: Window, array: NDArray[Any], place: Window) -> None:
+    """Copy what an array at `place` shares with the window of `target`."""
+    top, left = max(window.top, place.top), max(window.left, place.left)
+    bottom = min(window.rows.stop, place.rows.stop)
+    right = min(window.columns.stop, place.columns.stop)
+    target[top - window.top : bottom - window.top, left - window.left : right - window.left] = array[
+        top - place.top : bottom - place.top, left - place.left : right - place.left
+    ]
