@@ -82,4 +82,3 @@ def rgba(colours: np.ndarray) -> np.ndarray:
 def same_objects(ours: np.ndarray, theirs: np.ndarray) -> None:
     pairs = np.unique(np.stack([ours.ravel(), theirs.ravel()]), axis=1)
     assert pairs.shape[1] == len(np.unique(theirs)) == len(np.unique(ours))
-

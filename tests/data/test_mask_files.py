@@ -7,8 +7,8 @@ import itertools
 
 import numpy as np
 import pytest
-from PIL import Image
 from pictures import BINARY, LABELS, LAYOUTS, TAGS, N, palette, random_colours, rgba, same_objects, write
+from PIL import Image
 
 from segdiff.data.masks import foreground, instances, read_mask
 from segdiff.errors import DataError

@@ -12,8 +12,8 @@ import zlib
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image
 from pictures import COMPRESSIONS, LAYOUTS, ORIENTATION, SHAPES, TAGS, TYPES, colour, grey, of_type, write
+from PIL import Image
 
 from segdiff.data.images import read_image, read_size, read_stored, to_rgb
 from segdiff.errors import DataError
@@ -146,7 +146,6 @@ def test_other_colours_become_rgb_or_are_named(tmp_path, mode):
 
 
 def test_text_of_any_size_in_a_png(tmp_path):
-    import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

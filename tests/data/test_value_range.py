@@ -10,7 +10,7 @@ from pictures import ORIENTATION, brightfield, grey, write
 
 from segdiff.data.images import read_image, to_rgb
 from segdiff.data.stored import ReadOptions
-from segdiff.errors import ConfigError, DataError
+from segdiff.errors import DataError
 
 WHITES = {8: 255, 10: 1023, 12: 4095, 14: 16383, 16: 65535}
 

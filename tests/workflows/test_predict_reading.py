@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 from fakes import make_predictor, noisy, red
-from PIL import Image
 from pictures import brightfield, grey, write
+from PIL import Image
 
 from segdiff.cli import predict
 from segdiff.data.stored import ReadOptions

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 from pictures import BINARY, LABELS
+from PIL import Image
 
 from segdiff.data.datasets import build_dataset
 from segdiff.errors import DataError
@@ -65,9 +65,9 @@ def test_score_tells_how_masks_were_understood(tmp_path):
         (tmp_path / side).mkdir()
         for name in "ab":
             Image.fromarray(mask).save(tmp_path / side / f"{name}.png")
-    Image.fromarray(np.dstack([LABELS.astype(np.uint8) * 9 + 3] * 3) * BINARY[..., None] * np.array([1, 0, 1], np.uint8)).save(
-        tmp_path / "pred" / "a.png"
-    )
+    Image.fromarray(
+        np.dstack([LABELS.astype(np.uint8) * 9 + 3] * 3) * BINARY[..., None] * np.array([1, 0, 1], np.uint8)
+    ).save(tmp_path / "pred" / "a.png")
     scores = score_files(find_pairs(tmp_path / "pred", tmp_path / "truth"))
     assert scores["metrics"]["dice"]["mean"] == 1 and isinstance(scores["warnings"], list)
 
