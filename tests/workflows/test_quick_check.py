@@ -65,11 +65,15 @@ def test_score_tells_how_masks_were_understood(tmp_path):
         (tmp_path / side).mkdir()
         for name in "ab":
             Image.fromarray(mask).save(tmp_path / side / f"{name}.png")
-    Image.fromarray(
-        np.dstack([LABELS.astype(np.uint8) * 9 + 3] * 3) * BINARY[..., None] * np.array([1, 0, 1], np.uint8)
-    ).save(tmp_path / "pred" / "a.png")
+    violet = np.zeros((*LABELS.shape, 3), np.uint8)
+    violet[BINARY] = (90, 0, 140)
+    Image.fromarray(violet).save(tmp_path / "pred" / "a.png")
     scores = score_files(find_pairs(tmp_path / "pred", tmp_path / "truth"))
-    assert scores["metrics"]["dice"]["mean"] == 1 and isinstance(scores["warnings"], list)
+    assert scores["metrics"]["dice"]["mean"] == 1 and scores["warnings"] == []
+    soft = Image.fromarray(MASK).resize((300, 200), Image.Resampling.BICUBIC).resize((128, 96))
+    soft.save(tmp_path / "pred" / "b.png")
+    scores = score_files(find_pairs(tmp_path / "pred", tmp_path / "truth"))
+    assert any("predictions, 1 of 2: its" in line and "soft edges" in line for line in scores["warnings"])
 
 
 def test_objects_of_a_binary_truth(tmp_path):
