@@ -14,6 +14,7 @@ CLASSES = 3  # levels above 0 that are taken as they are: smoothed edges have mo
 MANY = 16  # levels of a gradual map at least; of fewer, each may be a class
 # Shares of the level of an object:
 DARK, BRIGHT = 0.25, 0.75  # below: background that JPEG touched; above: object
+SPREAD = 0.05  # what even objects are off
 GROUND = 0.1  # what half of the background is darker than
 # Shares of pixels, parts or levels:
 LEAST_GROUND = 0.01  # background in a picture
@@ -45,7 +46,7 @@ def by_levels(values: NDArray[Any], lossy: bool, path: Path, notes: list[str]) -
         return np.asarray(values > 0.5)
     if not lossy and levels.size <= CLASSES:
         return values
-    top = level_of_objects(values, levels, lossy)
+    top = level_of_objects(values, levels.size, lossy)
     if top is not None:
         if levels.size > CLASSES:
             notes.append(f"its {levels.size} grey levels are soft edges: object is what is above half ({top / 2:g})")
@@ -81,17 +82,19 @@ def above_zero(values: NDArray[Any]) -> NDArray[Any]:
     return levels[levels > 0]
 
 
-def level_of_objects(values: NDArray[Any], levels: NDArray[Any], lossy: bool) -> float | None:
+def level_of_objects(values: NDArray[Any], levels: int, lossy: bool) -> float | None:
     """Return the one level that objects have, where all others are of edges or of what JPEG made; None where none is.
 
     Nothing of some size lies between background and objects then, and all parts that are not dark become bright.
+
+    levels: how many there are above 0, at least one.
     """
     from scipy import ndimage
 
-    if not levels.size or (lossy and levels[-1] < FAINT):
-        return None if levels.size else 1.0
     image = values.astype(np.float64)
-    top = float(np.median(image[image > levels[-1] / 2]))
+    if lossy and image.max() < FAINT:
+        return None
+    top = float(np.median(image[image > image.max() / 2]))
     dark, bright = image < DARK * top, image > BRIGHT * top
     between = ~dark & ~bright
     if dark.mean() < LEAST_GROUND or np.median(image[dark]) > GROUND * top:
@@ -100,7 +103,7 @@ def level_of_objects(values: NDArray[Any], levels: NDArray[Any], lossy: bool) ->
         return None
     if not lossy and not _is_of_edges(image, dark, between):
         return None
-    if not lossy and levels.size < MANY and 2 * (values == levels[-1]).sum() < (values > 0).sum():
+    if not lossy and levels < MANY and 2 * (np.abs(image - top) < SPREAD * top).sum() < (image > 0).sum():
         return None  # of few levels one has most pixels, unless they are classes
     parts, count = ndimage.label(~dark, np.ones((3, 3)))
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]

@@ -109,7 +109,7 @@ def _by_colours(values: NDArray[Any], lossy: bool, path: Path, notes: list[str])
     along = values @ (typical / np.linalg.norm(typical))
     if not lossy and _is_one_hue(values, along, typical):
         return by_levels(strength, lossy, path, notes)
-    top = level_of_objects(along, along.max(keepdims=True).ravel(), lossy) if levels.size > 3 else None
+    top = level_of_objects(along, levels.size, lossy) if levels.size > 3 else None
     if top is not None:
         notes.append(f"its colours have soft edges: object is what is brighter than half ({top / 2:.0f})")
         return np.asarray(along > top / 2)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # No format that runs another program, or that draws: of those a file would need more than its pixels.
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")
-LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000")
+LOSSY = ("JPEG", "MPO")  # the others may be without loss: their masks are judged by what they hold
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Pillow's modes that are arrays already; the others (CMYK, YCbCr, LAB, ...) are turned into RGB.
 _ARRAY_MODES = {"1", "L", "RGB", "I", "F"}
@@ -151,7 +151,7 @@ def _deep(stream: BinaryIO, picture: Picture) -> Stored | None:
     stream.seek(0)
     content = stream.read()
     if picture.format == "JPEG2000":
-        return _split(imagecodecs.jpeg2k_decode(content), lossy=True)
+        return _split(imagecodecs.jpeg2k_decode(content))
     return _split(imagecodecs.png_decode(content))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR = range(7)
 UNREADABLE = {8: "CIELAB", 9: "ICC LAB", 10: "ITU LAB", 32803: "raw mosaic", 32844: "LogL", 32845: "LogLuv"}
 UNREADABLE |= {34892: "linear raw", 51177: "depth map"}
 ASSOCIATED, UNASSOCIATED = 1, 2  # extra samples that are alpha
-# Compressions that decode to RGB by themselves (JPEG, Aperio's JPEG 2000, WebP, JPEG XL, ...) and lose something.
-LOSSY = {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 22610, 34934, 50001, 50002, 52546}
+# Compressions that decode to RGB by themselves: JPEG, Aperio's JPEG 2000, WebP, JPEG XL, ...
+DECODED_TO_RGB = {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 22610, 34934, 50001, 50002, 52546}
+JPEG = {6, 7}
 NO_DATA = 42113  # GDAL's tag
 
 
@@ -69,6 +71,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """tifffile's view of this file alone, with its remarks on odd tags kept quiet."""
     import tifffile
 
+    _refuse_ring(path)
     logger = logging.getLogger("tifffile")
     before, logger.disabled = logger.disabled, True
     try:
@@ -79,6 +82,30 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     finally:
         logger.disabled = before
+
+
+def _refuse_ring(path: Path) -> None:
+    """Refuse directories that lead back to one of them: tifffile would go round and round."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order = "<" if head[:1] == b"I" else ">"
+        big = struct.unpack(order + "H", head[2:4])[0] == 43
+        count, entry, offset = ("Q", 20, "Q") if big else ("H", 12, "I")
+        place = struct.unpack_from(order + offset, head, 8 if big else 4)[0]
+        seen: set[int] = set()
+        while place and place not in seen:
+            seen.add(place)
+            file.seek(place)
+            tags = file.read(struct.calcsize(count))
+            if len(tags) < struct.calcsize(count):
+                return
+            file.seek(struct.unpack(order + count, tags)[0] * entry, 1)
+            following = file.read(struct.calcsize(offset))
+            if len(following) < struct.calcsize(offset):
+                return
+            place = struct.unpack(order + offset, following)[0]
+    if place:
+        raise damaged(path)
 
 
 def _of_several_files(file: Any) -> bool:
@@ -104,7 +131,8 @@ def _check(path: Path, file: Any, plane: Plane) -> None:
 
 def _stored(path: Path, page: Any, array: NDArray[Any], chosen: bool, options: ReadOptions, notes: list[str]) -> Stored:
     """What (H, W) or (H, W, S) samples mean."""
-    photometric, lossy = int(page.photometric or 0), int(page.compression) in LOSSY
+    # JPEG of more than 8 bits, and the other kinds, may be without loss: what they hold tells.
+    photometric, lossy = int(page.photometric or 0), int(page.compression) in JPEG and array.dtype == np.uint8
     bits = _bits(page, array.dtype)
     if array.ndim == 2:
         palette = _palette(page, array) if photometric == PALETTE else None
@@ -129,7 +157,7 @@ def _samples(page: Any, array: NDArray[Any], photometric: int) -> tuple[NDArray[
         top = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
         light = 1 - array.astype(np.float32) / top  # what the inks leave
         array = (light[..., :3] * light[..., 3:] * top).round().astype(array.dtype)
-    elif photometric == YCBCR and int(page.compression) not in LOSSY and array.dtype == np.uint8:
+    elif photometric == YCBCR and int(page.compression) not in DECODED_TO_RGB and array.dtype == np.uint8:
         from PIL import Image
 
         array = np.array(Image.frombytes("YCbCr", array.shape[1::-1], array.tobytes()).convert("RGB"))
