@@ -141,7 +141,7 @@ def test_resizing_comes_before_the_crop():
 def test_a_normalisation_is_fitted_to_the_whole_image_before_augmentation():
     class Centred:
         def fit(self, image: np.ndarray):
-            mean = image.mean()
+            mean = image[::1, ::1].mean()
             return lambda part: part.astype(np.float32) - mean
 
         def __call__(self, image: np.ndarray) -> np.ndarray:
