@@ -118,12 +118,14 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--root", required=True)
     parser.add_argument("--split", default="all")
+    parser.add_argument("--fold", type=int, help="of the data set: its pictures of --split val were held out")
     parser.add_argument("--groups", type=Path, help="table with the columns stem (or name) and group")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     predictor = load_predictor(args.model, device="cpu")
-    dataset = Some(build_dataset(args.dataset, args.root, args.split), args.every)
+    options = {} if args.fold is None else {"fold": args.fold}
+    dataset = Some(build_dataset(args.dataset, args.root, args.split, **options), args.every)
     found, estimates = NumberCalibration(), {name: [] for name in QUANTITIES}
 
     def watch(sample: Sample, said: Prediction) -> None:
