@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peers import monai_parts
 from published_cost import CHAINS, STEPS, WINDOWS, measure, operations
 
 from segdiff.data.writers import write_json
@@ -76,23 +77,8 @@ def sample(made: ModelPredictor, image: torch.Tensor, steps: int, chains: int) -
 
 def monai_step() -> tuple[Callable[[], Any], int]:
     """One step of MONAI's inferer for one window with a network of about the published size; its parameters."""
-    from monai.inferers import DiffusionInferer
-    from monai.networks.nets import DiffusionModelUNet
-    from monai.networks.schedulers import DDIMScheduler
-
-    network = DiffusionModelUNet(
-        spatial_dims=2,
-        in_channels=4,  # the image is concatenated to x_t
-        out_channels=1,
-        channels=(128, 128, 256, 256, 512, 512),
-        attention_levels=(False, False, False, False, True, True),
-        num_res_blocks=3,
-        num_head_channels=64,
-    ).eval()
+    network, scheduler, inferer = monai_parts()
     network.to(memory_format=torch.channels_last)
-    scheduler = DDIMScheduler(num_train_timesteps=100)
-    scheduler.set_timesteps(1)
-    inferer = DiffusionInferer(scheduler)
     x_t, image = torch.randn(1, 1, 256, 256), torch.randn(1, 3, 256, 256)
 
     def step() -> Any:

@@ -73,8 +73,8 @@ def _unet(bf16: bool) -> Callable[[], Any]:
     return run
 
 
-def _monai() -> Callable[[], Any]:
-    import torch
+def monai_parts() -> tuple[Any, Any, Any]:
+    """MONAI's network of about the published size, a scheduler that takes one step, and the inferer of both."""
     from monai.inferers import DiffusionInferer
     from monai.networks.nets import DiffusionModelUNet
     from monai.networks.schedulers import DDIMScheduler
@@ -90,7 +90,13 @@ def _monai() -> Callable[[], Any]:
     ).eval()
     scheduler = DDIMScheduler(num_train_timesteps=STEPS)
     scheduler.set_timesteps(1)
-    inferer = DiffusionInferer(scheduler)
+    return network, scheduler, DiffusionInferer(scheduler)
+
+
+def _monai() -> Callable[[], Any]:
+    import torch
+
+    network, scheduler, inferer = monai_parts()
     x_t, image = torch.randn(1, 1, WINDOW, WINDOW), torch.rand(1, 3, WINDOW, WINDOW)
     return lambda: inferer.sample(x_t, network, scheduler, conditioning=image, mode="concat", verbose=False)
 

@@ -41,6 +41,7 @@ from segdiff.metrics.shared_threshold import even_thresholds, threshold_samples
 from segdiff.models.build import build_segmenter
 from segdiff.models.denoising import sampler_of
 from segdiff.models.segmenter import Segmenter
+from segdiff.training.configs import compose
 from segdiff.training.loop import Trainer
 from segdiff.training.run_folder import RunFolder
 from segdiff.training.settings import OptimizerSettings, TrainerSettings
@@ -56,19 +57,8 @@ MODEL = {
     "pyramid_channels": [32, 32, 32],
     "denoiser_channels": [32, 64, 64],
 }
-# As diffusion=few_steps, and without all that makes chains alike.
-FEW_STEPS = {
-    "schedule": "cosine",
-    "signal_scale": 0.1,
-    "prediction": "logits",
-    "condition": "log_snr",
-    "mse_weight": 0.0,
-    "cross_entropy_weight": 1.0,
-    "dice_weight": 1.0,
-    "noise_draws": 4,
-    "self_conditioning": 0.5,
-    "recycling": 0.5,
-}
+# As trainings do by default, and without all that makes chains alike.
+FEW_STEPS = compose(["diffusion=few_steps", "dataset.root=unused"])["diffusion"]
 PLAIN = {**FEW_STEPS, "dice_weight": 0.0, "self_conditioning": 0.0, "recycling": 0.0}
 DDPM = Sampling("ddpm", steps=10, variance="large")
 DDIM = Sampling("ddim", steps=2, clip=True)

@@ -1,7 +1,7 @@
 """Record what models give, with hashes, and compare: does a redesign change anything, to the last bit?
 
-    git switch main   && python tools/guard.py --work /tmp/guard --record /tmp/guard/before.json
-    git switch branch && python tools/guard.py --work /tmp/guard --compare /tmp/guard/before.json
+    git switch main   && python tools/guard.py --work runs/guard --record runs/guard/before.json
+    git switch branch && python tools/guard.py --work runs/guard --compare runs/guard/before.json
 
 `nuclei` and `models/monuseg` of the checkout, and tiny models of each kind that the first call trains and the next ones
 reuse (they lie in the work folder; `--train-again` trains them anew and compares these weights and scores), predict a
