@@ -1,7 +1,7 @@
 """How long a report of many pictures takes to write and to become usable in a browser.
 
-    segdiff predict --image examples/nuclei/val/images examples/nuclei/train/images --instances --output-dir runs/examples
-    python benchmarks/report_page.py runs/examples --count 1000
+    segdiff predict --image examples/nuclei/val/images examples/nuclei/train/images --instances --output-dir runs/e
+    python benchmarks/report_page.py runs/e --count 1000
 
 Takes the predictions in a folder, repeats them under other names until there are as many as asked for, writes a report
 of them and opens it in headless Chromium (`make browser`). A page is usable when its table is drawn and answers keys.
