@@ -55,6 +55,7 @@ def build_parser() -> Parser:
     there = parser.add_mutually_exclusive_group()
     there.add_argument("--overwrite", action="store_true", help="replace results that are there (never an input)")
     there.add_argument("--resume", action="store_true", help="go on with a run that was cut: what is done stays")
+    parser.add_argument("--recursive", action="store_true", help="take the images in subfolders, too, and keep these")
     add_part_option(parser)
     parser.add_argument(
         "--mpp",
@@ -151,6 +152,7 @@ def options_from(args: argparse.Namespace) -> PredictFilesOptions:
         objects_mpp=args.mpp if for_objects else None,
         region=args.region,
         tissue=args.tissue,
+        recursive=args.recursive,
         overwrite=args.overwrite,
         resume=args.resume,
         part=part_from(args),

@@ -17,7 +17,10 @@ def add_score_options(parser: argparse.ArgumentParser, default: str) -> None:
     """Which metrics, and where the scores are written. `default` tells what is scored unless told otherwise."""
     group = parser.add_argument_group("scores (docs/metrics.md)")
     group.add_argument(
-        "--metrics", metavar="A,B,...", help=f"dice, iou, hausdorff_95, ... or all of them: all (default: {default})"
+        "--metrics",
+        nargs="+",
+        metavar="A,B,...",
+        help=f"dice, iou, hausdorff_95, ... or all of them: all (default: {default})",
     )
     group.add_argument("--tolerance", metavar="T", help="of boundaries, such as 2px (default) or 0.5um")
     add_score_files(group)
@@ -43,7 +46,7 @@ def scoring_from(args: argparse.Namespace, default: Sequence[str], masks_only: b
     """The scoring that the options ask for; `masks_only` where no model is at hand."""
     from segdiff.metrics.table import parse_metrics, scoring_of
 
-    names = default if args.metrics is None else parse_metrics(args.metrics, masks_only)
+    names = default if args.metrics is None else parse_metrics(",".join(args.metrics), masks_only)
     scoring = scoring_of(names, args.tolerance)
     if masks_only:
         scoring.check_masks_only()

@@ -15,7 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from segdiff.errors import ConfigError, SegdiffError
-from segdiff.training.configs import conf_folder, explained, to_plain
+from segdiff.training.configs import conf_folder, explained, quote_paths, to_plain
 from segdiff.training.former_names import rename_overrides
 
 MULTIRUN, MULTIRUN_FLAGS = Path("multirun"), {"-m", "--multirun"}
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
     _check_flags(arguments)
-    arguments = rename_overrides(arguments)
+    arguments = quote_paths(rename_overrides(arguments))
 
     import hydra
     from hydra.errors import HydraException

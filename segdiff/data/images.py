@@ -11,6 +11,7 @@ colours, alpha is what the file declares as such. Which values are black and whi
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -124,13 +125,15 @@ def to_rgb(array: NDArray[Any], scale: float | None = None) -> NDArray[Any]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def list_images(paths: Sequence[str | Path]) -> list[Path]:
-    """The image files, slides among them, that a list of files, folders and patterns stands for, each once.
+def list_images(paths: Sequence[str | Path], recursive: bool = False) -> list[Path]:
+    """List the image files, slides among them, that files, folders and patterns stand for, each path once.
+
+    Two links to one file are two images: their names differ, and so do their results.
 
     Args:
-        paths: a file stands for itself, whatever its suffix; a folder for the images in it (not in its
-            subfolders); a pattern such as "slides/*.png" for the images that match. Order: as given, and by
-            name within a folder or a pattern.
+        paths: a file stands for itself, whatever its suffix; a folder for the images in it; a pattern such as
+            "slides/*.png" for the images that match. Order: as given, and by name within a folder or a pattern.
+        recursive: of folders, those in their subfolders too, hidden ones left out.
     Raises:
         MissingError: one of them is not there or holds no image; or the list is empty.
     """
@@ -138,9 +141,17 @@ def list_images(paths: Sequence[str | Path]) -> list[Path]:
         raise MissingError("no image given: name files, folders or patterns")
     found: dict[Path, Path] = {}
     for given in paths:
-        for path in _expand(given):
-            found.setdefault(path.resolve(), path)
+        for path in _expand(given, recursive):
+            found.setdefault(Path(os.path.abspath(path)), path)  # noqa: PTH100  a link is not followed
     return list(found.values())
+
+
+def subfolder_of(image: Path, paths: Sequence[str | Path]) -> Path:
+    """Return where an image lies below the folder that it was found in; "." for any other."""
+    for folder in map(Path, paths):
+        if folder.is_dir() and image != folder and image.is_relative_to(folder):
+            return image.parent.relative_to(folder)
+    return Path()
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -148,16 +159,28 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _is_image(path))
 
 
-def _expand(given: str | Path) -> list[Path]:
+def _within(folder: Path, recursive: bool) -> list[Path]:
+    """The images and slides of a folder, and of its subfolders; a slide that is a folder is not looked into."""
+    found = {*images_in(folder), *(one for one in folder.iterdir() if _is_slide(one))}
+    if recursive:
+        for one in sorted(folder.iterdir()):
+            if one.is_dir() and not one.name.startswith(".") and not one.is_symlink() and one not in found:
+                found |= set(_within(one, True))
+    return sorted(found)
+
+
+def _expand(given: str | Path, recursive: bool) -> list[Path]:
     path = Path(given)
     if path.is_file() or _is_slide(path):
         return [path]
     if path.is_dir():
-        if found := sorted({*images_in(path), *(one for one in path.iterdir() if _is_slide(one))}):
+        if found := _within(path, recursive):
             return found
         if (path / "zarr.json").is_file() or (path / ".zattrs").is_file():  # an image within a file of several
             return [path]
-        raise MissingError(f"the folder {path} holds no image ({' '.join(IMAGE_SUFFIXES)})")
+        deeper = not recursive and _within(path, True)
+        hint = f"; {len(deeper)} lie in its subfolders: --recursive takes them" if deeper else ""
+        raise MissingError(f"the folder {path} holds no image ({' '.join(IMAGE_SUFFIXES)}){hint}")
     if glob.has_magic(str(given)):
         matches = [Path(name) for name in glob.glob(str(given))]  # noqa: PTH207  pathlib's is never absolute
         if found := sorted(match for match in matches if _is_image(match) or _is_slide(match)):

@@ -77,10 +77,14 @@ def write_tiff(path: str | Path, array: NDArray[Any]) -> None:
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Plain values as indented JSON; ValueError for NaN and infinity, which JSON does not have."""
+    """Write plain values as indented JSON; names of files that are no UTF-8 are written so that they are read alike.
+
+    Raises:
+        ValueError: NaN and infinity, which JSON does not have.
+    """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

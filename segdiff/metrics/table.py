@@ -220,7 +220,7 @@ def parse_metrics(text: str, masks_only: bool = False) -> tuple[str, ...]:
         for name, metric in METRICS.items()
         if metric.needs == "mask" or not (masks_only or metric.needs in OBJECTS)
     )
-    return every if text == "all" else tuple(name.strip() for name in text.split(","))
+    return every if text == "all" else tuple(name for one in text.split(",") if (name := one.strip()))
 
 
 def parse_tolerance(text: str) -> tuple[float, str]:

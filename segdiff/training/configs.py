@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from segdiff.training.former_names import note_on_stderr, rename_overrides
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+PATHS = ("dataset.root", "dataset.cache_dir", "run.dir", "trainer.init_from")  # settings that are paths
 
 
 def conf_folder() -> Path:
@@ -34,7 +37,7 @@ def compose(overrides: Sequence[str], note: Callable[[str], None] = note_on_stde
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    overrides = rename_overrides(overrides, note)
+    overrides = quote_paths(rename_overrides(overrides, note))
     try:
         return to_plain(_compose(overrides))
     except (HydraException, OmegaConfBaseException) as error:
@@ -62,6 +65,24 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     return {str(k): v for k, v in plain.items()}
 
 
+def quote_paths(overrides: Sequence[str]) -> list[str]:
+    """Quote, for Hydra, the paths in overrides that exist as they were typed; all else is left as it is.
+
+    Brackets, "=", ";", commas and quotes mean something in its grammar, and names of folders have them. "~" is the
+    user's home.
+    """
+    quoted = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if equals and key in PATHS:
+            path = os.path.expanduser(value)  # noqa: PTH111  Path would tidy what was typed
+            if (path != value or re.search(r"[^\w./:+%@-]", path)) and Path(path).exists():
+                # Hydra takes a backslash for one, unless it stands before a quote.
+                value = '"' + re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ('\\"' if m[2] else ""), path) + '"'
+        quoted.append(f"{key}{equals}{value}")
+    return quoted
+
+
 def explained(error: Exception, overrides: Sequence[str]) -> ConfigError:
     """Put an error of Hydra or OmegaConf that these overrides caused into a line with the nearest names that exist."""
     text = " ".join(str(error).split())
@@ -75,7 +96,11 @@ def explained(error: Exception, overrides: Sequence[str]) -> ConfigError:
     if unknown:
         return ConfigError(_unknown_key(unknown.group(1), overrides))
     override = getattr(error, "override", None)
-    return ConfigError(f"{override} cannot be read: {text}" if override else text)
+    if override is None:
+        return ConfigError(text)
+    key, _, value = str(override).partition("=")
+    hint = f"; in quotes it is taken as it is: '{key}=\"{value}\"'" if value and '"' not in value else ""
+    return ConfigError(f"{override} cannot be read: {text}{hint}")
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:

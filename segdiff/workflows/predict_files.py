@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from segdiff.data.images import list_images, read_image
+from segdiff.data.images import list_images, read_image, subfolder_of
 from segdiff.data.sources.array import ArraySource
 from segdiff.data.sources.base import OneChannel
 from segdiff.data.sources.open import open_slide
 from segdiff.data.sources.pixel_size import PixelSize, read_pixel_size
 from segdiff.data.stored import ReadOptions
-from segdiff.errors import ConfigError, SegdiffError, UserError
+from segdiff.errors import ConfigError, DataError, MissingError, SegdiffError, UserError
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import changed, plain
@@ -32,7 +33,7 @@ from segdiff.workflows.outputs import (
 )
 from segdiff.workflows.parts import Part
 from segdiff.workflows.progress import Progress
-from segdiff.workflows.record import PredictionRecord, describe, resumable
+from segdiff.workflows.record import PredictionRecord, describe, own_outputs, resumable, version_of
 from segdiff.workflows.slides.outputs import possible_slide_files
 from segdiff.workflows.slides.predict import SlideOptions, predict_slide, refuse_choices
 
@@ -42,41 +43,78 @@ TOO_LARGE = "it is too large to keep its chains in memory: its objects have no c
 LEFT = "{} lies there too, and is not of this run"
 
 
-def plan_outputs(
-    images: Sequence[Path],
-    folder: Path,
-    overwrite: bool,
-    inputs: Sequence[Path] | None = None,
-    begun: Collection[str] = (),
+@dataclass(frozen=True)
+class Job:
+    """An image, and where its results go.
+
+    Attributes:
+        image: its file.
+        folder: of its results.
+        inside: that folder below the one of the record: "." unless images of subfolders are taken.
+    """
+
+    image: Path
+    folder: Path
+    inside: Path = Path()
+
+    @property
+    def stem(self) -> str:
+        """What the names of its files begin with, below the folder of the record."""
+        return (self.inside / self.image.stem).as_posix()
+
+    def possible_files(self) -> tuple[Path, ...]:
+        """All files that it may give."""
+        stem = self.image.stem
+        return (*possible_files(self.folder, stem), *possible_slide_files(self.folder, stem))
+
+
+def plan_jobs(paths: Sequence[str | Path], output_dir: Path, recursive: bool) -> list[Job]:
+    """List the images that files, folders and patterns stand for, less what earlier runs wrote there themselves.
+
+    Raises:
+        MissingError: no such image, or none but earlier results.
+    """
+    named, written = {Path(path) for path in paths}, own_outputs(output_dir)
+    images = list_images(paths, recursive)
+    # What is named by itself is wanted, whatever it is.
+    images = [image for image in images if image in named or Path(os.path.abspath(image)) not in written]  # noqa: PTH100
+    if not images:
+        raise MissingError(f"all images given are results of earlier runs in {output_dir}: give others")
+    places = [subfolder_of(image, paths) if recursive else Path() for image in images]
+    return [Job(image, output_dir / inside, inside) for image, inside in zip(images, places, strict=True)]
+
+
+def check_jobs(
+    jobs: Sequence[Job], overwrite: bool, inputs: Sequence[Job] | None = None, begun: Collection[str] = ()
 ) -> None:
     """Refuse, before any work, what would lose a file.
 
     Args:
-        images: those to predict.
-        inputs: all that must stay, of other parts and of an earlier call too; None: the images.
+        jobs: those to do.
+        inputs: all whose images must stay, of other parts and of an earlier call too; None: the jobs.
         begun: paths of images whose outputs may be replaced all the same: a run that was cut began them.
     Raises:
         ConfigError: two inputs would be written to the same files; an output would replace an input, which
             not even `overwrite` allows; or an output is there and `overwrite` is not set.
     """
-    kept = images if inputs is None else inputs
+    kept = jobs if inputs is None else inputs
     _refuse_same_names(kept)
-    inputs_there = {image.resolve() for image in kept}
-    for image in images:
-        for path in (*possible_files(folder, image.stem), *possible_slide_files(folder, image.stem)):
+    inputs_there = {job.image.resolve() for job in kept}
+    for job in jobs:
+        for path in job.possible_files():
             if path.resolve() in inputs_there:
                 raise ConfigError(f"{path} is an input: choose another output folder, inputs are not replaced")
-            if path.exists() and not (overwrite or str(image) in begun):
+            if path.exists() and not (overwrite or str(job.image) in begun):
                 raise ConfigError(f"{path} exists: choose another output folder, --resume or --overwrite")
 
 
-def _refuse_same_names(images: Sequence[Path]) -> None:
+def _refuse_same_names(jobs: Sequence[Job]) -> None:
     stems: dict[str, Path] = {}
-    for image in images:
+    for job in jobs:
         # Upper and lower case are one name on the file systems of macOS and Windows.
-        other = stems.setdefault(image.stem.casefold(), image)
-        if other is not image:
-            raise ConfigError(f"{other} and {image} would be written to the same files: predict them apart")
+        other = stems.setdefault(job.stem.casefold(), job.image)
+        if other is not job.image:
+            raise ConfigError(f"{other} and {job.image} would be written to the same files: predict them apart")
 
 
 @dataclass(frozen=True)
@@ -91,9 +129,10 @@ class PredictFilesOptions:
             states.
         region: of each image, "x,y,w,h" in its pixels or the path of an annotation file; None: all of it.
         tissue: find the tissue of whole slides, and predict nothing else of them.
+        recursive: of folders take the images in subfolders too; results lie in subfolders of the same names.
         overwrite: replace outputs that exist; inputs are never replaced.
-        resume: go on with a run of the same settings in this folder: images that its record says are done, and
-            whose files exist, are left as they are.
+        resume: go on with a run of the same settings in this folder: images that its record says are done, whose
+            files exist, and that have not changed since, are left as they are.
         part: predict a share of the images only; its record is prediction_2of4.json, say.
     Raises:
         ConfigError: an output that is not known, or micrometres that cannot be.
@@ -105,6 +144,7 @@ class PredictFilesOptions:
     objects_mpp: float | None = None
     region: str | None = None
     tissue: bool = True
+    recursive: bool = False
     overwrite: bool = False
     resume: bool = False
     part: Part = Part()
@@ -157,49 +197,64 @@ def predict_files(
         MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
     """
     options = changed(options or PredictFilesOptions(), changes).for_model(predictor)
-    inputs, folder = list_images(images), Path(output_dir)
+    folder = Path(output_dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another output folder")
+    every = plan_jobs(images, folder, options.recursive)
     predictor.scale_factor(options.prediction)  # contradictions are found before any work
     predictor.check(options.prediction)
     settings = {**describe(predictor, options.prediction), "options": plain(options)}
     settings["command"] = list(command) if command is not None else None
-    found = options.part.of(inputs)  # all parts write into one folder
+    jobs = options.part.of(every)  # all parts write into one folder
+    found = [job.image for job in jobs]
     path = folder / RECORD.format(options.part.suffix)
     done, begun = resumable(folder, path, settings, found) if options.resume else ({}, set())
-    plan_outputs([image for image in found if str(image) not in done], folder, options.overwrite, inputs, begun)
-    record = PredictionRecord(path, settings, found, done)
+    check_jobs([job for job in jobs if str(job.image) not in done], options.overwrite, every, begun)
+    record = PredictionRecord(path, settings, found, [job.stem for job in jobs], done)
 
     def report(index: int, image: Path, share: float) -> None:
         if progress is not None:
             progress(index + share, len(found), image.name)
 
     try:
-        for index, image in enumerate(found):
-            if str(image) in done:
+        for index, job in enumerate(jobs):
+            if str(job.image) in done:
                 continue
-            report(index, image, 0)
-            own = replace(options, overwrite=options.overwrite or str(image) in begun)
+            report(index, job.image, 0)
+            own = replace(options, overwrite=options.overwrite or str(job.image) in begun)
             try:
-                facts = _predict_file(predictor, image, folder, own, partial(report, index, image))
+                facts = _predict_file(predictor, job, own, partial(report, index, job.image))
             except (SegdiffError, OSError, MemoryError) as error:
                 record.update(index, "failed", error=_one_line(error))
             else:
                 record.update(index, "done", **facts)
-            report(index, image, 1)
+            report(index, job.image, 1)
     finally:
         record.write()
     return record.content
 
 
 def _predict_file(
+    predictor: Predictor, job: Job, options: PredictFilesOptions, report: Callable[[float], None]
+) -> dict[str, Any]:
+    """Predict one file and write its outputs; gives what the record says of it."""
+    image = job.image
+    if not _is_utf_8(image):
+        raise DataError(f"{image.name} is not a name in UTF-8, which tables and outlines need: rename the file")
+    version = version_of(image)
+    facts = _predict(predictor, image, job.folder, options, report)
+    outputs = {name: (job.inside / written).as_posix() for name, written in facts["outputs"].items()}
+    return {**facts, "outputs": outputs, "file": version}
+
+
+def _predict(
     predictor: Predictor,
     image: Path,
     folder: Path,
     options: PredictFilesOptions,
     report: Callable[[float], None],
 ) -> dict[str, Any]:
-    """Predict one file and write its outputs; gives what the record says of it."""
+    """The same with the outputs as they are called in their own folder."""
     source = open_slide(image)
     if source is not None:
         read = options.read
@@ -261,6 +316,14 @@ def _predict_picture(
         **({"numbers": numbers} if numbers else {}),
         "outputs": {name: path.name for name, path in written.items()},
     }
+
+
+def _is_utf_8(image: Path) -> bool:
+    try:
+        str(image).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def failures(record: dict[str, Any]) -> list[dict[str, Any]]:

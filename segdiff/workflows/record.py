@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,7 @@ class PredictionRecord:
         path: of the file.
         settings: of this run, plain values.
         images: the inputs, each "pending" until it is "done" or "failed".
+        stems: what the names of their files begin with, below the folder.
         done: what is known already of images by their path, as `resumable` gives it.
     """
 
@@ -79,18 +81,19 @@ class PredictionRecord:
         path: Path,
         settings: Mapping[str, Any],
         images: Sequence[Path],
+        stems: Sequence[str],
         done: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.path = path
         self.content: dict[str, Any] = {"format_version": FORMAT_VERSION, **settings}
         self._images = [
-            dict((done or {}).get(str(image), {"image": str(image), "stem": image.stem, "status": "pending"}))
-            for image in images
+            dict((done or {}).get(str(image), {"image": str(image), "stem": stem, "status": "pending"}))
+            for image, stem in zip(images, stems, strict=True)
         ]
         self.content["images"] = self._images
         self._took = self._written = 0.0
         self.content["done_before"] = len(done or {})
-        if earlier := _earlier_runs(path, {image.stem for image in images}):
+        if earlier := _earlier_runs(path, set(stems)):
             self.content["earlier_runs"] = earlier
         self.write()
 
@@ -119,13 +122,14 @@ def resumable(
         settings: of that run.
         images: its inputs; what records say of others does not matter.
     Returns:
-        By the path of the image as given: what is known of those that are done, with all their files; and those
-        that a run of the same settings lists and that are not done, whose files may be replaced.
+        By the path of the image as given: what is known of those that are done, with all their files, and have not
+        changed since; and those that a run of the same settings lists and that are not done, whose files may be
+        replaced.
     Raises:
         ConfigError: one of them was done with other settings, so that results of both would lie side by side.
         DataError: the run's own record is not one.
     """
-    wanted, given = json.loads(json.dumps(settings)), {image.resolve(): str(image) for image in images}
+    wanted, given = json.loads(json.dumps(settings)), {_place(image): str(image) for image in images}
     done: dict[str, dict[str, Any]] = {}
     begun: set[str] = set()
     for path in sorted(folder.glob("prediction*.json")):
@@ -136,15 +140,47 @@ def resumable(
                 raise DataError(f"{path} is not a record that can be gone on with") from error
             continue
         for run in runs:
-            listed = [(given[at], image) for image in run["images"] if (at := Path(image["image"]).resolve()) in given]
+            listed = [(given[at], image) for image in run["images"] if (at := _place(image["image"])) in given]
             changed = _changed(run, wanted)
             for name, image in listed:
                 if image.get("status") == "done" and _whole(folder, image, run["options"], wanted["options"]):
                     _refuse_change(path, changed)
-                    done[name] = {**image, "image": name}
+                    if is_as_it_was(name, image):
+                        done[name] = {**image, "image": name}
+                    else:
+                        done.pop(name, None)
+                        begun.add(name)
                 elif not changed:
                     begun.add(name)
     return done, begun - set(done)
+
+
+def version_of(image: Path) -> dict[str, int]:
+    """Return size and time of an image's file, by which a picture that was replaced is known, for its record."""
+    found = image.stat()
+    return {"bytes": found.st_size, "modified_ns": found.st_mtime_ns}
+
+
+def is_as_it_was(image: str | Path, recorded: Mapping[str, Any]) -> bool:
+    """Return whether an image is the one that a record tells of; True where the record is of before it told."""
+    return "file" not in recorded or recorded["file"] == version_of(Path(image))
+
+
+def own_outputs(folder: Path) -> set[Path]:
+    """Return the files in a folder that the records there say were written, so that none is taken for an input."""
+    found: set[Path] = set()
+    for path in sorted(folder.glob("prediction*.json")):
+        try:
+            images = [image for run in _runs(path) for image in run["images"]]
+            found |= {_place(folder / name) for image in images for name in image.get("outputs", {}).values()}
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+            continue  # another program's file
+    return found
+
+
+def _place(path: str | Path) -> Path:
+    """A path that is the same however it was written; links are not followed: two of one file are two images."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _changed(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

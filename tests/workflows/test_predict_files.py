@@ -12,7 +12,7 @@ from PIL import Image
 from segdiff.errors import ConfigError, MissingError
 from segdiff.inference.options import PredictOptions
 from segdiff.workflows import record as record_module
-from segdiff.workflows.predict_files import failures, plan_outputs, predict_files
+from segdiff.workflows.predict_files import Job, check_jobs, failures, predict_files
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_results_may_lie_beside_their_image(tmp_path):
 
 @pytest.mark.parametrize("other", ["a/slide.tif", "b/slide.png", "a/SLIDE.bmp"])
 def test_two_inputs_of_one_name_are_refused(tmp_path, other):
-    first, second = tmp_path / "a/slide.png", tmp_path / other
+    jobs = [Job(tmp_path / name, tmp_path / "out") for name in ("a/slide.png", other)]
     with pytest.raises(ConfigError, match="the same files"):
-        plan_outputs([first, second], tmp_path / "out", overwrite=True)
+        check_jobs(jobs, overwrite=True)
 
 
 def test_no_image_and_a_file_for_a_folder(slides, tmp_path):

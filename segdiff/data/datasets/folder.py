@@ -166,8 +166,21 @@ def find_parts(
         raise MissingError(f"{root} must hold images/ and masks/, or train/, val/, test/ with both in each")
     pairs = pairs_of(images, masks)
     if not pairs:
-        raise MissingError(f"{images} holds no image")
+        raise MissingError(_without_pairs(images, masks))
     return _divide(pairs, root / "index.csv", options)
+
+
+def _without_pairs(images: Path, masks: Path) -> str:
+    """Why no image has a mask."""
+    found, truths = images_in(images), images_in(masks)
+    if not found:
+        return f"{images} holds no image"
+    if not truths:
+        return f"{masks} holds no mask for the {len(found)} image(s) in {images}"
+    return (
+        f"no mask in {masks} has the stem of an image in {images}: {truths[0].name} does not go with "
+        f"{found[0].name}; name masks as their images, or all with one ending such as _mask"
+    )
 
 
 def _divide(pairs: list[Pair], index: Path, options: FolderOptions) -> tuple[dict[str, list[Pair]], dict[str, int]]:

@@ -27,6 +27,7 @@ def match_pairs(
         DataError: two images or two truths of one stem; a file without partner, unless `unmatched` takes it.
     """
     images_by_stem, truths_by_stem = by_stem(images), truths if isinstance(truths, Mapping) else by_stem(truths)
+    truths_by_stem = without_ending(images_by_stem, truths_by_stem)
     for what, ours, others in (
         ("mask or annotation", images_by_stem, truths_by_stem),
         ("image", truths_by_stem, images_by_stem),
@@ -39,6 +40,22 @@ def match_pairs(
             unmatched += [ours[stem] for stem in alone]
     both = sorted(images_by_stem.keys() & truths_by_stem.keys())
     return [(stem, images_by_stem[stem], truths_by_stem[stem]) for stem in both]
+
+
+def without_ending(images: Mapping[str, Path], truths: Mapping[str, Path]) -> Mapping[str, Path]:
+    """Return truths by the stems of their images, where all are called so with one ending, as "_mask" or "-labels".
+
+    Where one truth has the very stem of an image, or endings differ, they are as they were: nothing is guessed.
+    """
+    if not truths or images.keys() & truths.keys():
+        return truths
+    first = min(truths)
+    endings = {first[len(stem) :] for stem in images if first.startswith(stem)}
+    for ending in sorted(endings, key=len):
+        stripped = {stem.removesuffix(ending): path for stem, path in truths.items() if stem.endswith(ending)}
+        if len(stripped) == len(truths) and stripped.keys() <= images.keys():
+            return stripped
+    return truths
 
 
 def by_stem(paths: Sequence[Path]) -> dict[str, Path]:
