@@ -43,6 +43,8 @@ class TrainingSamples:
         cache_mb: memory for decoded images in each process; 0 reads every time.
         crop_statistics: share of samples to whose augmented crop the normalisation is fitted, if it has a `fit`, as if
             it were the whole image.
+        draws: masks of each sample, each of another rater as far as there are so many; they follow each other from one
+            that is drawn. Of data sets of one rater: one.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class TrainingSamples:
         prepare: Callable[[Sample], Sample] | None = None,
         cache_mb: float = 1024,
         crop_statistics: float = 0.0,
+        draws: int = 1,
     ) -> None:
         if seed < 0:
             raise ConfigError(f"seed is {seed}; it must be 0 or more")
@@ -63,6 +66,7 @@ class TrainingSamples:
         self.seed = seed
         self.prepare = prepare
         self.crop_statistics = crop_statistics
+        self.draws = draws if dataset.raters > 1 else 1
         self._visits = np.repeat(np.arange(len(dataset)), dataset.repeats or 1)
         self._cache_bytes = self._room = cache_mb * _MEGABYTE
         self._kept: dict[int, tuple[Sample, Normalise]] = {}
@@ -74,12 +78,17 @@ class TrainingSamples:
         return len(self._visits)
 
     def __getitem__(self, n: int) -> dict[str, Any]:
-        """Sample n: image float32 (3, h, w) normalised, mask float32 (M, h, w) of -1 and +1, and n."""
+        """Sample n: image float32 (3, h, w) normalised, mask float32 (M, h, w) of -1 and +1, and n.
+
+        With several `draws` the mask is (draws, M, h, w): the image is the same, and its raters' masks are augmented as
+        it is.
+        """
         if n < 0:
             raise IndexError(f"training sample {n}; they are numbered from 0")
         augment_seed, rater, coin = random_words(self.seed, SAMPLE, n, 3)
         sample, normalise = self._sample(self.image_index(n))
-        truth = sample.mask[int(rater) % len(sample.mask)]
+        raters = [(int(rater) + draw) % len(sample.mask) for draw in range(self.draws)]
+        truth = sample.mask[raters].reshape(-1, *sample.mask.shape[2:])
         context = getattr(normalise, "context", None)
         if context is None:
             image, mask = self.augment(sample.image, truth, int(augment_seed))
@@ -92,6 +101,8 @@ class TrainingSamples:
             normalise = self.normalise.fit(image)
         image = np.ascontiguousarray(normalise(image).transpose(2, 0, 1), dtype=np.float32)
         mask = mask.astype(np.float32) * 2 - 1
+        if self.draws > 1:
+            mask = mask.reshape(self.draws, -1, *mask.shape[1:])
         return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "n": n}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -142,7 +153,8 @@ def batches(
         stop: None goes on for ever.
         workers: processes that prepare batches ahead; 0 prepares them in this one.
     Yields:
-        image (b, 3, h, w), mask (b, M, h, w), n int64 (b,), with b = batch_size / world.
+        image (b, 3, h, w), mask (b, M, h, w) or of several draws (b, D, M, h, w), n int64 (b,), with b = batch_size /
+        world.
     Raises:
         ConfigError: a batch size that cannot be.
         ShapeError: images of different sizes in one batch.

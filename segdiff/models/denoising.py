@@ -131,6 +131,7 @@ class DiffusionSegmenter(Segmenter):
         self.settings = settings
         self.schedule = build_schedule(settings.schedule, settings.steps, settings.signal_scale)
         self.image_channels, self.mask_channels = image_channels, mask_channels
+        self.noise_draws = settings.noise_draws
         self.prediction = settings.prediction
         self.finest = getattr(network, "finest", 1)
         # A network that ignores what it is shown would cost a second pass for nothing.
@@ -162,7 +163,8 @@ class DiffusionSegmenter(Segmenter):
         """
         settings = self.settings
         features = self._denoiser.encode(image)
-        truth = mask.repeat(settings.noise_draws, 1, 1, 1)
+        truth = losses.per_draw(mask, settings.noise_draws)
+        mask = truth[: len(image)]
         t = self._per_draw(lambda base: draw.integers(settings.steps, base + DRAW_TIME))
         epsilon = self._noise(draw, DRAW_NOISE, mask)
         schedule = self._schedules(draw)

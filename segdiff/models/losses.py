@@ -7,6 +7,20 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
+from segdiff.errors import ShapeError
+
+
+def per_draw(mask: Tensor, draws: int) -> Tensor:
+    """Give the truth of each noise draw of each image, draw-major: (draws * N, M, H, W).
+
+    mask: (N, M, H, W), the same for all draws, or (N, draws, M, H, W). ShapeError for another number of them.
+    """
+    if mask.ndim == 4:
+        return mask.repeat(draws, 1, 1, 1)
+    if mask.shape[1] != draws:
+        raise ShapeError(f"masks of {mask.shape[1]} raters for each image, and diffusion.noise_draws={draws}")
+    return mask.transpose(0, 1).flatten(0, 1)
+
 
 def soft_dice_loss(x_0: Tensor, mask: Tensor) -> Tensor:
     """1 - soft Dice of (x_0 + 1) / 2 clamped to [0, 1], for each sample: (N,)."""

@@ -32,6 +32,7 @@ class PlainSegmenter(Segmenter):
         self.network = network
         self.settings = settings
         self.image_channels, self.mask_channels = image_channels, mask_channels
+        self.noise_draws = settings.noise_draws  # masks of several raters, at one pass
 
     @property
     def size_multiple(self) -> int:  # type: ignore[override]
@@ -40,7 +41,9 @@ class PlainSegmenter(Segmenter):
 
     def loss(self, image: Tensor, mask: Tensor, draw: TrainingDraw) -> dict[str, Tensor]:
         """Squared error of x_0 = tanh(log-odds / 2), cross-entropy and soft Dice, weighted by the settings."""
-        log_odds = self.network(image).float()
+        draws = mask.shape[1] if mask.ndim == 5 else 1
+        mask = losses.per_draw(mask, draws)
+        log_odds = self.network(image).float().repeat(draws, 1, 1, 1)
         x_0 = torch.tanh(log_odds / 2)
         terms: dict[str, Tensor] = {}
         if self.settings.mse_weight:

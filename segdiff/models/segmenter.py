@@ -30,9 +30,11 @@ class Segmenter(nn.Module, ABC):
     Attributes:
         image_channels, mask_channels: C of images and M of masks.
         size_multiple: height and width of what it is given must be multiples of this.
+        noise_draws: so many masks of an image are trained on at one encoding.
         finest: its chains are computed at 1 / finest of the size of the image; decides how many run at a time.
     """
 
+    noise_draws: int = 1
     finest: int = 1
     image_channels: int
     mask_channels: int
@@ -42,8 +44,8 @@ class Segmenter(nn.Module, ABC):
     def loss(self, image: Tensor, mask: Tensor, draw: TrainingDraw) -> dict[str, Tensor]:
         """Scalars, each the mean of terms of single samples; "loss" is what is minimised.
 
-        image: float32 (N, C, H, W), normalised; mask: float32 (N, M, H, W), -1/+1; draw: the random numbers of these
-        N samples.
+        image: float32 (N, C, H, W), normalised; mask: float32 (N, M, H, W), -1/+1, or (N, D, M, H, W), one for each of
+        the D noise draws, such as those of several raters; draw: the random numbers of these N samples.
         """
 
     def check(self, sampling: Sampling) -> None:

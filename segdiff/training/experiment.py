@@ -130,7 +130,13 @@ def build_experiment(config: Mapping[str, Any], folder: Path, processes: Process
         device,
         segmenter.to(device),
         TrainingSamples(
-            train, normalisation, augment, options.seed, prepare, crop_statistics=augment.settings.crop_statistics
+            train,
+            normalisation,
+            augment,
+            options.seed,
+            prepare,
+            crop_statistics=augment.settings.crop_statistics,
+            draws=segmenter.noise_draws,
         ),
         validation,
         protocol,

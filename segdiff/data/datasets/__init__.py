@@ -11,6 +11,7 @@ from typing import Any
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.datasets.cityscapes import Cityscapes
 from segdiff.data.datasets.folder import Folder
+from segdiff.data.datasets.lidc import Lidc
 from segdiff.data.datasets.monuseg import Monuseg
 from segdiff.data.datasets.vaihingen import Vaihingen
 from segdiff.errors import ConfigError
@@ -21,6 +22,7 @@ __all__ = ["DATASETS", "Dataset", "Sample", "build_dataset", "dataset_from_confi
 DATASETS: dict[str, Callable[..., Dataset]] = {
     "cityscapes": Cityscapes,
     "folder": Folder,
+    "lidc": Lidc,
     "monuseg": Monuseg,
     "vaihingen": Vaihingen,
 }
@@ -48,14 +50,14 @@ def build_dataset(kind: str, root: str | Path, split: str, **options: Any) -> Da
         inspect.signature(builder).bind(root, split, **options)
     except TypeError:
         raise _unknown(kind, builder, options) from None
-    if hasattr(builder, "Options") and not set(options) <= set(option_names(builder)):
+    if getattr(builder, "Options", None) is not None and not set(options) <= set(option_names(builder)):
         raise _unknown(kind, builder, options)
     return builder(Path(root).expanduser(), split, **options)
 
 
 def option_names(builder: Callable[..., Dataset]) -> list[str]:
     """The options that a data set takes: its keyword arguments, and the fields of its `Options` where it has such."""
-    chosen = fields(builder.Options) if hasattr(builder, "Options") else ()
+    chosen = fields(kind) if (kind := getattr(builder, "Options", None)) is not None else ()
     parameters = inspect.signature(builder).parameters.values()
     named = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD and one.name not in ("root", "split")]
     return [one.name for one in chosen] + named

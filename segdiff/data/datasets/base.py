@@ -52,6 +52,7 @@ class Dataset(ABC):
         split: train, val, test or all.
         names: of the samples, in order.
         mpp: micrometres per pixel of the images, None where unknown.
+        raters: the largest number of masks that an image has.
         repeats: how often a pass of training shows each sample; None: each once.
         unmatched: files that have no partner; empty unless a data set was asked to go on without them.
     """
@@ -62,6 +63,7 @@ class Dataset(ABC):
         self.split = split
         self.names = names
         self.mpp = mpp
+        self.raters = 1
         self.repeats: list[int] | None = None
         self.unmatched: list[Path] = []
 

@@ -3,8 +3,9 @@
     root/images/*, root/masks/*                  flat: the split comes from root/index.csv, else from a seed
     root/<split>/images/*, root/<split>/masks/*  split by subfolders, <split> one of train, val, test
     root/images/<split>/*, root/masks/<split>/*  the same the other way round
+    .../masks/<rater>/*                          in each of them: several masks of an image (`datasets.raters`)
 
-`index.csv` has a column `stem`, and `split` (train, val or test) or `group` or both. With `split` the file
+`index.csv` has a column `stem` (or `name`), and `split` (train, val or test) or `group` or both. With `split` the file
 decides, and a group that it puts into two splits is an error. With `group` alone, and without the file (each
 image its own group), whole groups are drawn for validation by a seed, or dealt to five folds, and there is no test
 split. A column `repeat` says how often a pass of training shows an image: 1 and more, of a look that is rare.
@@ -26,7 +27,8 @@ import numpy as np
 from segdiff.data.annotations import is_annotation
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.datasets.drawn import DrawnTruths
-from segdiff.data.datasets.pairs import by_stem, match_pairs, stem_of
+from segdiff.data.datasets.pairs import by_stem, match_pairs
+from segdiff.data.datasets.raters import MOST_BITS, RaterTruths, read_bits, stack_raters
 from segdiff.data.images import images_in, read_image, read_size, to_rgb
 from segdiff.data.masks import foreground, instances, read_mask
 from segdiff.data.splits import FOLDS, check_split, group_folds, seeded_split
@@ -52,6 +54,9 @@ class FolderOptions:
             "instances": every mask does, also one with a single object or with objects of several parts; "none":
             values are classes or grey levels, objects not told apart.
         classes: of the annotated objects that count; None: all. Masks have no classes.
+        bits: masks are bit fields of so many raters, 2 to 32; None: they are masks.
+        group: the column of index.csv that says what belongs together.
+        use_split: False: its column `split` does not count, and every image is trained on or validated with.
     Raises:
         ConfigError: an option that cannot be.
     """
@@ -62,6 +67,9 @@ class FolderOptions:
     mpp: float | None = None
     objects: str = "auto"
     classes: tuple[str, ...] | str | None = None
+    bits: int | None = None
+    group: str = "group"
+    use_split: bool = True
 
     def __post_init__(self) -> None:
         if self.objects not in ("auto", "instances", "none"):
@@ -70,6 +78,8 @@ class FolderOptions:
             raise ConfigError(f"mpp is {self.mpp}; micrometres per pixel are above 0, or null where unknown")
         if self.fold is not None and self.fold not in range(FOLDS):
             raise ConfigError(f"fold is {self.fold}; there are folds 0 to {FOLDS - 1}, or null")
+        if self.bits is not None and not 2 <= self.bits <= MOST_BITS:
+            raise ConfigError(f"bits is {self.bits}; bit fields are of 2 to {MOST_BITS} raters, or null for masks")
 
 
 class Folder(Dataset):
@@ -88,7 +98,7 @@ class Folder(Dataset):
     """
 
     kind = "folder"
-    Options = FolderOptions
+    Options: type | None = FolderOptions
 
     def __init__(self, root: str | Path, split: str, *, lenient: bool = False, **options: Any) -> None:
         check_split(split)
@@ -96,23 +106,50 @@ class Folder(Dataset):
         unmatched: list[Path] | None = [] if lenient else None
         classes = self.options.classes
         self.drawn = DrawnTruths([classes] if isinstance(classes, str) else classes)
-        parts, repeats = find_parts(Path(root), self.options, self.drawn, unmatched)
+        self.truths = RaterTruths(self.drawn)
+        parts, repeats = find_parts(Path(root), self.options, self.truths, unmatched)
         wanted = ("train", "val") if split == "all" else (split,)
         self.pairs = sorted(pair for part in wanted for pair in parts.get(part, []))
         if not self.pairs:
             held = ", ".join(f"{part} ({len(pairs)} images)" for part, pairs in parts.items() if pairs)
             raise MissingError(f"{root} has no image for the split {split!r}; it has {held or 'none at all'}")
         by_stem([image for _, image, _ in self.pairs])  # the same stem in train and in val: names must differ
+        every = [(stem, image, mask) for stem, image, first in self.pairs for mask in self.truths.of(stem, first)]
         if not lenient:
-            _check_sizes(self.pairs)
-        self.drawn.check_classes((stem, truth) for pairs in parts.values() for stem, _, truth in pairs)
+            _check_sizes(every)
+        self.drawn.check_classes(
+            (stem, mask) for pairs in parts.values() for stem, _, first in pairs for mask in self.truths.of(stem, first)
+        )
         super().__init__(split, [name for name, _, _ in self.pairs], self.options.mpp)
         self.unmatched = unmatched or []
+        self._count_raters(Path(root))
         if repeats:
             self.repeats = [repeats[name] for name in self.names]
 
+    def _count_raters(self, root: Path) -> None:
+        bits, folders = self.options.bits, self.truths.folders
+        if bits is not None and folders:
+            raise ConfigError(f"bits={bits}: the masks of {root} lie in folders of raters ({', '.join(folders)})")
+        self.raters = bits or max(len(self.truths.of(stem, first)) for stem, _, first in self.pairs)
+        if self.raters > 1 and self.options.objects == "instances":
+            raise ConfigError("objects is 'instances': several raters do not number the same objects; choose none")
+
     def read(self, index: int) -> Sample:
         name, image_path, truth_path = self.pairs[index]
+        return self._of_raters(index) if self.raters > 1 else self._of_one(name, image_path, truth_path)
+
+    def _of_raters(self, index: int) -> Sample:
+        name, image_path, first = self.pairs[index]
+        notes: list[str] = []
+        if self.options.bits is not None:
+            mask = read_bits(first, self.options.bits)[:, None]
+            return Sample(name, to_rgb(read_image(image_path, notes=notes)), mask, notes=tuple(notes))
+        ones = [self._of_one(name, image_path, path) for path in self.truths.of(name, first)]
+        notes = [note for one in ones for note in one.notes]
+        mask = stack_raters(name, [one.mask[0, 0] for one in ones])
+        return Sample(name, ones[0].image, mask, notes=tuple(dict.fromkeys(notes)))
+
+    def _of_one(self, name: str, image_path: Path, truth_path: Path) -> Sample:
         objects = self.options.objects
         notes: list[str] = []
         if is_annotation(truth_path):
@@ -132,13 +169,15 @@ class Folder(Dataset):
 
     @property
     def report(self) -> dict[str, Any]:
-        """Adds the number of images by suffix."""
+        """Adds the number of images by suffix, and of each rater's masks where raters have folders."""
         suffixes = Counter(image.suffix.lower() for _, image, _ in self.pairs)
-        return {**super().report, "suffixes": dict(suffixes)}
+        masks = [mask for stem, _, first in self.pairs for mask in self.truths.of(stem, first)]
+        seen = Counter(mask.parent.name for mask in masks if mask.parent.name in self.truths.folders)
+        return {**super().report, "suffixes": dict(suffixes), **({"masks_of_raters": dict(seen)} if seen else {})}
 
 
 def find_parts(
-    root: Path, options: FolderOptions, drawn: DrawnTruths, unmatched: list[Path] | None = None
+    root: Path, options: FolderOptions, truths: RaterTruths, unmatched: list[Path] | None = None
 ) -> tuple[dict[str, list[Pair]], dict[str, int]]:
     """The pairs of each part of the data under `root`, by the first of the module's layouts that is there; and how
     often training shows each, by stem, where index.csv says so."""
@@ -147,7 +186,7 @@ def find_parts(
 
     def pairs_of(images: Path, masks: Path) -> list[Pair]:
         found = images_in(images)
-        return match_pairs(found, drawn.truths_in(masks, {stem_of(path) for path in found}), unmatched)
+        return match_pairs(found, truths.truths_in(masks, by_stem(found)), unmatched)
 
     parts = {}
     for part in PARTS:
@@ -187,11 +226,11 @@ def _divide(pairs: list[Pair], index: Path, options: FolderOptions) -> tuple[dic
     """The parts and repetitions of the flat layout."""
     fold, val_fraction = options.fold, options.val_fraction
     stems = [stem for stem, _, _ in pairs]
-    rows = _read_index(index, stems) if index.is_file() else {}
+    rows = _read_index(index, stems, options) if index.is_file() else {}
     groups = {stem: row["group"] for stem, row in rows.items() if row.get("group")}
     if any("split" in row for row in rows.values()):
         if fold is not None:
-            raise ConfigError(f"fold={fold}: {index} says who is in which split; take its column out")
+            raise ConfigError(f"fold={fold}: {index} says who is in which split; use_split=false leaves that out")
         split_of = {stem: row["split"] for stem, row in rows.items()}
         _check_groups(index, split_of, groups)
     elif fold is not None:
@@ -206,8 +245,8 @@ def _divide(pairs: list[Pair], index: Path, options: FolderOptions) -> tuple[dic
     return parts, {stem: int(row["repeat"]) for stem, row in rows.items() if "repeat" in row}
 
 
-def _read_index(index: Path, stems: list[str]) -> dict[str, dict[str, str]]:
-    """The rows of index.csv by stem; each stem has one."""
+def _read_index(index: Path, stems: list[str], options: FolderOptions) -> dict[str, dict[str, str]]:
+    """The rows of index.csv by stem, its columns by their usual names; each stem has one."""
     try:
         with index.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -215,7 +254,10 @@ def _read_index(index: Path, stems: list[str]) -> dict[str, dict[str, str]]:
             rows = [(reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{index} is not a table of comma-separated UTF-8 text ({error})") from error
-    if "stem" not in columns or not {"split", "group"} & set(columns):
+    if options.group != "group" and options.group not in columns:
+        raise DataError(f"{index} has no column {options.group!r} of groups; it has {', '.join(map(repr, columns))}")
+    columns, rows = _by_usual_names(list(columns), rows, options)
+    if "stem" not in columns or not ({"split", "group"} & set(columns) or not options.use_split):
         has = ", ".join(map(repr, columns)) or "no columns"
         hint = " (separate them by commas)" if any(set(";\t") & set(column) for column in columns) else ""
         raise DataError(f"{index} needs the columns stem, and split or group; it has {has}{hint}")
@@ -239,6 +281,19 @@ def _read_index(index: Path, stems: list[str]) -> dict[str, dict[str, str]]:
     if missing := sorted(known - set(found)):
         raise DataError(f"{index} has no line for {missing[0]!r} ({len(missing)} of {len(stems)} images)")
     return found
+
+
+def _by_usual_names(
+    columns: list[str], rows: list[tuple[int, dict[str, str]]], options: FolderOptions
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Call the column of stems `stem` and that of groups `group`, and leave out a split that does not count."""
+    usual = {options.group: "group"}
+    if "stem" not in columns:
+        usual["name"] = "stem"
+    dropped = {"group"} - {options.group} | (set() if options.use_split else {"split"})
+    kept = [column for column in columns if column not in dropped]
+    named = [(line, {usual.get(k, k): v for k, v in row.items() if k in kept}) for line, row in rows]
+    return [usual.get(column, column) for column in kept], named
 
 
 def _check_groups(index: Path, split_of: dict[str, str], groups: dict[str, str]) -> None:
