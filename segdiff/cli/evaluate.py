@@ -15,6 +15,7 @@ from segdiff.cli.options import (
     positive_int,
     predict_options_from,
     predictor_from,
+    share,
 )
 from segdiff.cli.scores import add_check_option, add_score_options, of_part, scoring_from, table, write_scores
 
@@ -30,7 +31,14 @@ def build_parser() -> Parser:
     parser.add_argument("--protocol", metavar="NAME", help="paper or native (default: that of the data set)")
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only the first N images")
     add_part_option(parser)
-    add_score_options(parser, "those of the protocol, ece before and after the temperature, diversity of the chains")
+    add_score_options(
+        parser,
+        "those of the protocol, ece before and after the temperature, diversity of the chains, those of raters where "
+        "images have several",
+    )
+    parser.add_argument(
+        "--both-empty", type=share, metavar="X", help="what two empty masks count in scores of raters (default: 1)"
+    )
     add_check_option(parser)
     parser.add_argument("--reliability", metavar="FILE", help="draw the reliability diagram there, such as ece.png")
     add_model_options(parser)
@@ -44,13 +52,14 @@ def main(argv: Sequence[str]) -> int:
     from segdiff.cli.progress import ImageProgress
     from segdiff.data.datasets import build_dataset
     from segdiff.data.protocols import default_protocol, get_protocol
+    from segdiff.metrics.table import OF_RATERS
     from segdiff.workflows.check.quick import check_truths
     from segdiff.workflows.evaluate import EvaluateOptions, evaluate
     from segdiff.workflows.reliability import ReliabilityDiagram
 
     dataset = build_dataset(args.dataset, args.root, args.split, **key_values(args.option))
     protocol = get_protocol(args.protocol or default_protocol(args.dataset), args.dataset)
-    scoring = scoring_from(args, (*protocol.metrics, *ALSO))
+    scoring = scoring_from(args, (*protocol.metrics, *ALSO, *(OF_RATERS if dataset.raters > 1 else ())))
     scoring.check(dataset.mpp)
     part = part_from(args)
     options = EvaluateOptions(predict_options_from(args), scoring, args.limit, part)

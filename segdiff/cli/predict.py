@@ -15,6 +15,7 @@ from segdiff.cli.options import (
     add_read_options,
     part_from,
     positive_float,
+    positive_int,
     predict_options_from,
     predictor_from,
     read_options_from,
@@ -35,6 +36,9 @@ with --instances, or by their names in --outputs, of every object,
   NAME_labels.tif        its number, 0 is background
   NAME_objects.csv       place, size, shape, colour, mean probability and uncertainty, confidence
   NAME_outlines.geojson  its outline, for QuPath
+with --samples K, for models that were trained on the masks of several raters,
+  NAME_sample_1.png      ... NAME_sample_K.png: whole masks, the likeliest first
+  NAME_agreement.tif     the share of all samples that mark a pixel
 Whole slides (SVS, pyramidal TIFF, OME-Zarr, and what OpenSlide reads) give NAME_mask.ome.tif, and NAME_labels.ome.tif
 in place of NAME_labels.tif; NAME_tissue.png and .geojson say where tissue was found. Maps of numbers of slides are
 written where --outputs names them: NAME_probability.ome.tif, NAME_uncertainty.ome.tif.
@@ -81,6 +85,13 @@ def build_parser() -> Parser:
         "--outputs",
         metavar="A,B,...",
         help="write only these, such as mask,labels (default: mask,probability,uncertainty,overlay)",
+    )
+    parser.add_argument(
+        "--samples",
+        type=positive_int,
+        default=0,
+        metavar="K",
+        help="also write K whole masks of single chains, chosen to differ, and a map of how far all agree",
     )
     part = parser.add_argument_group("part of an image")
     part.add_argument(
@@ -156,11 +167,13 @@ def options_from(args: argparse.Namespace) -> PredictFilesOptions:
         overwrite=args.overwrite,
         resume=args.resume,
         part=part_from(args),
+        samples=args.samples,
     )
 
 
 def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int) -> int:
     """Say where results lie, what failed and how many were done `before`; the exit code."""
+    from segdiff.workflows import sampled
     from segdiff.workflows.numbers import VALID_FOR, in_words
 
     done = [image for image in images if image["status"] == "done"]
@@ -169,6 +182,8 @@ def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int
         print("  ".join(str(folder / name) for name in image["outputs"].values()))
         if "numbers" in image:
             print(f"{Path(image['image']).name}: {in_words(image['numbers'])}")
+        if "samples" in image:
+            print(f"{Path(image['image']).name}: {sampled.in_words(image['samples'])}")
     if any("numbers" in image for image in done):
         print(f"intervals are {VALID_FOR}; all of them are in {folder / record}")
     if len(done) > LISTED:

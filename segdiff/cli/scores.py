@@ -20,7 +20,7 @@ def add_score_options(parser: argparse.ArgumentParser, default: str) -> None:
         "--metrics",
         nargs="+",
         metavar="A,B,...",
-        help=f"dice, iou, hausdorff_95, ... or all of them: all (default: {default})",
+        help=f"dice, iou, hausdorff_95, ... or all of them: all; raters: those of several raters (default: {default})",
     )
     group.add_argument("--tolerance", metavar="T", help="of boundaries, such as 2px (default) or 0.5um")
     add_score_files(group)
@@ -44,10 +44,14 @@ def add_score_files(parser: argparse._ActionsContainer) -> None:
 
 def scoring_from(args: argparse.Namespace, default: Sequence[str], masks_only: bool = False) -> Scoring:
     """The scoring that the options ask for; `masks_only` where no model is at hand."""
+    from dataclasses import replace
+
     from segdiff.metrics.table import parse_metrics, scoring_of
 
     names = default if args.metrics is None else parse_metrics(",".join(args.metrics), masks_only)
     scoring = scoring_of(names, args.tolerance)
+    if getattr(args, "both_empty", None) is not None:
+        scoring = replace(scoring, both_empty=args.both_empty)
     if masks_only:
         scoring.check_masks_only()
     return scoring
@@ -100,6 +104,8 @@ def table(scores: Mapping[str, Any]) -> str:
 
 def _notes(scores: Mapping[str, Any]) -> list[str]:
     notes = []
+    if scores.get("both_empty") is not None:
+        notes.append(_of_raters(scores))
     if scores["tolerance"] is not None:
         notes.append(f"tolerance of boundaries: {scores['tolerance']:g} {scores['unit']}")
     if scores["empty_images"]:
@@ -110,6 +116,15 @@ def _notes(scores: Mapping[str, Any]) -> list[str]:
         if what["undefined"]:
             notes.append(f"{name} has no value for {what['undefined']} image(s), which its mean leaves out")
     return notes
+
+
+def _of_raters(scores: Mapping[str, Any]) -> str:
+    """What scores of raters depend on, without which they say little."""
+    said = f"scores of raters: {scores['sampling']['chains']} sample(s) an image"
+    floor = scores["metrics"].get("ged_floor")
+    if floor is not None and floor["mean"] is not None:
+        said += f"; as many more raters would have a ged of {floor['mean']:.4f} (ged_floor), a ged_unbiased of 0"
+    return f"{said}; two empty masks count {scores['both_empty']:g} (--both-empty)"
 
 
 def _number(value: float | None) -> str:

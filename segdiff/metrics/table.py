@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +31,21 @@ UNITS = ("px", "um")
 MASKS = ("mask", "instances")  # what is needed that masks made by any tool have
 COUNTS = ("chain_counts", "threshold_counts")
 OBJECTS = ("instances", "confidence", *COUNTS)  # what needs a truth that tells objects apart
+RATER_SCORES = {  # names of metrics -> of what `rater_scores` gives, and whether more is better
+    "ged": ("ged", False),
+    "ged_floor": ("ged_floor", False),
+    "ged_unbiased": ("ged_unbiased", False),
+    "hm_iou": ("hm_iou", True),
+    "d_max": ("d_max", True),
+    "sample_diversity": ("diversity", True),
+    "rater_diversity": ("rater_diversity", True),
+    "marginal_brier": ("marginal_brier", False),
+    "marginal_nll": ("marginal_nll", False),
+    "empty_brier": ("empty_brier", False),
+    "empty_brier_fair": ("empty_brier_fair", False),
+}
+# What is given where images have several raters; "raters" stands for them.
+OF_RATERS = (*RATER_SCORES, "area_crps_chains", "area_coverage_chains")
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,8 @@ class Metric:
         needs: "mask"; "instances", objects told apart; or what only a model gives: "probability", "raw_probability"
             (before its temperature), "margin" (doubt by the probability), "uncertainty" (doubt by the chains),
             "chains", "samples" (chains, beside the truth), "confidence" (in each object), and samples of a number:
-            "chain_areas", "threshold_areas" (by other thresholds), "chain_counts", "threshold_counts".
+            "chain_areas", "threshold_areas" (by other thresholds), "chain_counts", "threshold_counts"; or
+            "rater_scores", what `segdiff.metrics.raters.rater_scores` gives of chains beside the masks of all raters.
         weight: another metric, by which images are weighted in the mean; it becomes a column, too.
     """
 
@@ -55,6 +72,10 @@ class Metric:
     distance: bool = False
     needs: str = "mask"
     weight: str | None = None
+
+
+def _of_rater_scores(name: str, found: Mapping[str, float]) -> float:
+    return found[name]
 
 
 METRICS = {
@@ -90,6 +111,10 @@ METRICS = {
     "count_crps_threshold": Metric(count_crps, higher_is_better=False, needs="threshold_counts"),
     "count_coverage_chains": Metric(count_coverage, needs="chain_counts"),
     "count_coverage_threshold": Metric(count_coverage, needs="threshold_counts"),
+    **{
+        name: Metric(partial(_of_rater_scores, key), higher_is_better=more, needs="rater_scores")
+        for name, (key, more) in RATER_SCORES.items()
+    },
 }
 
 
@@ -101,6 +126,7 @@ class Scoring:
         names: keys of `METRICS`.
         tolerance: of boundaries, in `unit`.
         unit: of the tolerance and of all distances: "px" (pixels) or "um" (micrometres).
+        both_empty: what two empty masks count in the scores of raters, 0 to 1; `dice` and `iou` have 0, as published.
     Raises:
         ConfigError: a name or unit that is not known, none or one twice, or a tolerance that cannot be.
     """
@@ -108,6 +134,7 @@ class Scoring:
     names: tuple[str, ...] = ("dice", "iou")
     tolerance: float = 2.0
     unit: str = "px"
+    both_empty: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -122,6 +149,8 @@ class Scoring:
             raise ConfigError(f"unit {self.unit!r} is not known; known: {', '.join(UNITS)}")
         if not 0 <= self.tolerance < float("inf"):
             raise ConfigError(f"tolerance={self.tolerance}: it must be 0 or more")
+        if not 0 <= self.both_empty <= 1:
+            raise ConfigError(f"both_empty={self.both_empty}: two empty masks count 0 to 1")
 
     @property
     def measures_length(self) -> bool:
@@ -152,6 +181,11 @@ class Scoring:
         """Whether the truth must tell objects apart."""
         return bool(self.needs & set(OBJECTS))
 
+    @property
+    def scores_raters(self) -> bool:
+        """Whether a set of samples is scored beside the masks of several raters."""
+        return "rater_scores" in self.needs
+
     def check_masks_only(self) -> None:
         """Raise ConfigError where a metric needs more than masks."""
         beyond = [name for name in self.names if METRICS[name].needs not in MASKS]
@@ -171,9 +205,9 @@ class Scoring:
             pred, target: binary (H, W).
             mpp: micrometres per pixel, needed for the unit "um" only.
             said: what the model says beside the mask: "probability", "raw_probability", "uncertainty" (H, W), "chains"
-                (K, H, W), "instances" and "true_instances" (H, W), "confidence" (one of each object, in order), and
-                samples (K,) of areas in pixels and of counts, see `Metric`. A metric of what is None (one chain has no
-                uncertainty) is nan.
+                (K, H, W), "instances" and "true_instances" (H, W), "confidence" (one of each object, in order), samples
+                (K,) of areas in pixels and of counts, and "rater_scores" by name, see `Metric`. A metric of what is
+                None (one chain has no uncertainty) is nan.
         Raises:
             ShapeError: the masks do not fit. ConfigError: as `check`, or `said` lacks what a metric needs.
         """
@@ -199,7 +233,7 @@ class Scoring:
                 scores[name] = float(metric.function(given, said["true_instances"]))
             elif source == "confidence":
                 scores[name] = float(metric.function(said["instances"], said["true_instances"], given))
-            elif metric.needs == "chains":
+            elif source in ("chains", "rater_scores") and metric.needs == source:
                 scores[name] = float(metric.function(given))
             elif source in COUNTS:
                 scores[name] = float(metric.function(given, said["true_instances"]))
@@ -213,14 +247,17 @@ class Scoring:
 
 
 def parse_metrics(text: str, masks_only: bool = False) -> tuple[str, ...]:
-    """ "dice,iou" to names; "all" to all of them, or all that need nothing but masks."""
-    # Objects are scored when they are asked for: not every truth tells them apart.
+    """ "dice,iou" to names; "all" to all of them, or all that need nothing but masks; "raters" to those of raters."""
+    # Objects and raters are scored when they are asked for: not every truth tells objects apart, or has several raters.
     every = tuple(
         name
         for name, metric in METRICS.items()
-        if metric.needs == "mask" or not (masks_only or metric.needs in OBJECTS)
+        if metric.needs == "mask" or not (masks_only or metric.needs in (*OBJECTS, "rater_scores"))
     )
-    return every if text == "all" else tuple(name for one in text.split(",") if (name := one.strip()))
+    if text == "all":
+        return every
+    names = [name for one in text.split(",") if (name := one.strip())]
+    return tuple(found for name in names for found in (OF_RATERS if name == "raters" else (name,)))
 
 
 def parse_tolerance(text: str) -> tuple[float, str]:

@@ -15,7 +15,7 @@ from segdiff.data.protocols import Protocol
 from segdiff.inference.options import PredictOptions
 from segdiff.inference.prediction import Prediction
 from segdiff.metrics.conformal import least_images
-from segdiff.metrics.table import Scoring
+from segdiff.metrics.table import OF_RATERS, Scoring
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.panels import draw_panels
 from segdiff.training.settings import TrainerSettings
@@ -91,6 +91,10 @@ class Validation:
         options = EvaluateOptions(PredictOptions(seed=self.seed, temperature=temperature), Scoring())
         evaluate(predictor, self.dataset, self.protocol, options, watch=watch)
 
+    def _final_metrics(self) -> tuple[str, ...]:
+        """What the last validation scores."""
+        return (*self.protocol.metrics, *ALSO, *(OF_RATERS if self.dataset.raters > 1 else ()))
+
     def _score(self, artifact: Artifact, limit: int | None, panel: str, step: int, *, during: bool) -> dict[str, Any]:
         kept: list[tuple[Sample, Prediction]] = []
         blank: list[bool] = []
@@ -108,7 +112,7 @@ class Validation:
             self.protocol,
             EvaluateOptions(
                 PredictOptions(seed=self.seed, sampling=self.settings.validation if during else None),
-                Scoring() if during else Scoring((*self.protocol.metrics, *ALSO)),
+                Scoring() if during else Scoring(self._final_metrics()),
                 limit,
             ),
             watch=keep,

@@ -136,6 +136,10 @@ def _notes(first: ScoreFile, other: ScoreFile, shared: int, metrics: Sequence[st
         ours, theirs = first.about.get(key), other.about.get(key)
         if ours is not None and theirs is not None and ours != theirs:
             notes.append(f"scored by different {what}: {ours} and {theirs}; the difference is not of the masks alone")
+    if any(metric in METRICS and METRICS[metric].needs == "rater_scores" for metric in metrics):
+        for what, (ours, theirs) in _rater_conditions(first, other).items():
+            if ours != theirs:
+                notes.append(f"scores of raters depend on {what}: {ours} and {theirs}; their difference is not fair")
     if any(metric in METRICS and (METRICS[metric].tolerance or METRICS[metric].distance) for metric in metrics):
         ours, theirs = (_lengths(file) for file in (first, other))
         if ours != theirs:
@@ -144,6 +148,13 @@ def _notes(first: ScoreFile, other: ScoreFile, shared: int, metrics: Sequence[st
         if left := len(file.rows) - shared:
             notes.append(f"{left} image(s) of {file.path} are not in the other file and were left out")
     return notes
+
+
+def _rater_conditions(first: ScoreFile, other: ScoreFile) -> dict[str, tuple[Any, Any]]:
+    """What scores of raters depend on beside the masks, in both files."""
+    chains = [(file.about.get("sampling") or {}).get("chains") for file in (first, other)]
+    empty = [file.about.get("both_empty") for file in (first, other)]
+    return {"the number of samples": (chains[0], chains[1]), "what two empty masks count": (empty[0], empty[1])}
 
 
 def _lengths(file: ScoreFile) -> str:

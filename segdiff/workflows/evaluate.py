@@ -17,6 +17,8 @@ from segdiff.errors import ConfigError, DataError
 from segdiff.inference.options import LENGTHS, PredictOptions, needs_chains
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.protocol import Predictor
+from segdiff.metrics.mask_numbers import CHAIN
+from segdiff.metrics.raters import rater_scores
 from segdiff.metrics.table import Scoring
 from segdiff.settings import changed, plain
 from segdiff.workflows.numbers import chain_areas, chain_counts, threshold_areas, threshold_counts
@@ -27,7 +29,8 @@ from segdiff.workflows.scoring import score, summarise
 
 Watch = Callable[[Sample, Prediction], None]
 OF_PROTOCOL = (*LENGTHS, "windows", "grid")
-OF_CHAINS = {"chains", "samples", "chain_areas", "chain_counts"}  # what metrics need that single chains tell
+# What metrics need that single chains tell.
+OF_CHAINS = {"chains", "samples", "chain_areas", "chain_counts", "rater_scores"}
 SAMPLES: dict[str, Callable[[Prediction], NDArray[np.float64] | None]] = {
     "chain_areas": chain_areas,
     "chain_counts": chain_counts,
@@ -176,7 +179,7 @@ def score_prediction(
     Raises:
         DataError: objects are scored, and the truth does not tell them apart.
     """
-    said: dict[str, NDArray[Any] | None] = {
+    said: dict[str, Any] = {
         "probability": prediction.probability,
         "raw_probability": prediction.raw_probability,
         "uncertainty": prediction.uncertainty,
@@ -189,6 +192,8 @@ def score_prediction(
         for name, sample_numbers in SAMPLES.items()
         if name in scoring.needs
     }
+    if scoring.scores_raters:
+        said["rater_scores"] = _rater_scores(prediction, sample, scoring.both_empty) if single else None
     if scoring.scores_objects:
         said["true_instances"] = _numbered(sample)
     if {"instances", "confidence"} & scoring.needs:
@@ -196,6 +201,18 @@ def score_prediction(
         confidence = prediction.confidence(labels) if "confidence" in scoring.needs else None
         said |= {"instances": labels, "confidence": confidence}
     return score(prediction.mask, sample.mask, scoring, mpp, said)
+
+
+def _rater_scores(prediction: Prediction, sample: Sample, both_empty: float) -> dict[str, float]:
+    """Scores of the masks that chains drew beside those of all raters.
+
+    A chain's mask is what it marks, above one half, whatever the threshold of the mean; the probability of several
+    chains is that of their masks. A single one is no sample: then mask and probability of the model are scored.
+    """
+    raters = sample.mask[:, 0]
+    if prediction.chains is None or len(prediction.chains) < 2:
+        return rater_scores(prediction.mask[None], raters, prediction.probability, both_empty)
+    return rater_scores(prediction.chains > CHAIN, raters, None, both_empty)
 
 
 def _numbered(shown: Sample) -> NDArray[np.int32]:

@@ -40,7 +40,9 @@ def join(paths: Sequence[str | Path]) -> dict[str, Any]:
     if parts != [(index, count) for index in range(1, count + 1)]:
         told = ", ".join(f"{index}/{n}" for index, n in parts)
         raise ConfigError(f"the parts {told} are not those of a whole: each of 1/{count} to {count}/{count} once")
-    scoring = Scoring(tuple(first["metrics"]), first["tolerance"] or 2.0, first["unit"] or "px")
+    both_empty = first.get("both_empty")
+    lengths = first["tolerance"] or 2.0, first["unit"] or "px"
+    scoring = Scoring(tuple(first["metrics"]), *lengths, 1.0 if both_empty is None else both_empty)
     in_turn = sorted(contents, key=lambda content: int(content["part"].split("/")[0]))
     rows = [row for turn in range(max(content["n"] for content in in_turn)) for row in _nth(in_turn, turn)]
     summary = summarise(rows, scoring)

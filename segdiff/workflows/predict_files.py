@@ -34,6 +34,7 @@ from segdiff.workflows.outputs import (
 from segdiff.workflows.parts import Part
 from segdiff.workflows.progress import Progress
 from segdiff.workflows.record import PredictionRecord, describe, own_outputs, resumable, version_of
+from segdiff.workflows.sampled import SampleOutputs
 from segdiff.workflows.slides.outputs import possible_slide_files
 from segdiff.workflows.slides.predict import SlideOptions, predict_slide, refuse_choices
 
@@ -51,11 +52,13 @@ class Job:
         image: its file.
         folder: of its results.
         inside: that folder below the one of the record: "." unless images of subfolders are taken.
+        samples: whole masks that it gives.
     """
 
     image: Path
     folder: Path
     inside: Path = Path()
+    samples: SampleOutputs = SampleOutputs()
 
     @property
     def stem(self) -> str:
@@ -65,7 +68,8 @@ class Job:
     def possible_files(self) -> tuple[Path, ...]:
         """All files that it may give."""
         stem = self.image.stem
-        return (*possible_files(self.folder, stem), *possible_slide_files(self.folder, stem))
+        files = (*possible_files(self.folder, stem), *possible_slide_files(self.folder, stem))
+        return (*files, *self.samples.paths(self.folder, stem).values())
 
 
 def plan_jobs(paths: Sequence[str | Path], output_dir: Path, recursive: bool) -> list[Job]:
@@ -125,6 +129,8 @@ class PredictFilesOptions:
         prediction: of each image. Its `keep_chains` is decided by the outputs.
         read: which picture and channel of a file are meant, and which values are black and white.
         outputs: which files each image gives, names of `segdiff.workflows.outputs.OUTPUTS`.
+        samples: so many whole masks of single chains, chosen to differ, and how far all agree
+            (`segdiff.workflows.sampled`); 0: none.
         objects_mpp: micrometres per pixel for measurements of objects; None: `prediction.mpp`, or what the image's file
             states.
         region: of each image, "x,y,w,h" in its pixels or the path of an annotation file; None: all of it.
@@ -148,9 +154,11 @@ class PredictFilesOptions:
     overwrite: bool = False
     resume: bool = False
     part: Part = Part()
+    samples: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", check_outputs(self.outputs))
+        SampleOutputs(self.samples)
         if self.objects_mpp is not None and not 0 < self.objects_mpp < float("inf"):
             raise ConfigError(f"objects_mpp={self.objects_mpp}: it must be a positive number")
 
@@ -161,9 +169,10 @@ class PredictFilesOptions:
 
     def for_model(self, predictor: Predictor) -> PredictFilesOptions:
         """Return these options with micrometres where they are of use: for the scale, for measurements, or both."""
+        prediction = SampleOutputs(self.samples).asked(self.prediction, predictor)
         if not self.measures:
-            return replace(self, objects_mpp=None)
-        mpp, prediction = self.prediction.mpp, self.prediction
+            return replace(self, prediction=prediction, objects_mpp=None)
+        mpp = prediction.mpp
         if predictor.known_mpp is None:
             prediction = replace(prediction, mpp=None)
         return replace(self, prediction=prediction, objects_mpp=mpp if self.objects_mpp is None else self.objects_mpp)
@@ -192,7 +201,8 @@ def predict_files(
     Returns:
         The content of prediction.json. Each of its "images" has "image" and "status"; one that is "done" also
         "outputs" (names of files in the folder), "shape", "seconds" and "remarks", and "numbers" where the model has
-        intervals of area and count (`segdiff.workflows.numbers.intervals_of`); one that "failed" has an "error".
+        intervals of area and count (`segdiff.workflows.numbers.intervals_of`), "samples" where whole masks were written
+        (`segdiff.workflows.sampled`); one that "failed" has an "error".
     Raises:
         MissingError: no such image. ConfigError: as `plan_outputs`, or settings that cannot be.
     """
@@ -200,7 +210,8 @@ def predict_files(
     folder = Path(output_dir)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another output folder")
-    every = plan_jobs(images, folder, options.recursive)
+    sampled = SampleOutputs(options.samples)
+    every = [replace(job, samples=sampled) for job in plan_jobs(images, folder, options.recursive)]
     predictor.scale_factor(options.prediction)  # contradictions are found before any work
     predictor.check(options.prediction)
     settings = {**describe(predictor, options.prediction), "options": plain(options)}
@@ -266,6 +277,8 @@ def _predict(
         source = ArraySource(read_image(image, options.read), size, str(image))
     if source is None:
         return _predict_picture(predictor, image, folder, options, report) | known
+    if options.samples:
+        raise DataError(f"{image} is read in parts, of which no whole mask is kept: leave out --samples")
     told = SlideOptions(
         options.prediction, options.outputs, options.objects_mpp, options.region, options.tissue, options.resume
     )
@@ -300,10 +313,16 @@ def _predict_picture(
     array = read_image(image, options.read, notes)
     kept = array.shape[0] * array.shape[1] * predictor.kept_maps(options.prediction)
     wanted = options.measures and needs_chains(predictor.inference, options.prediction)
-    told = replace(options.prediction, keep_chains=wanted and kept <= MOST_KEPT)
+    if options.samples and kept > MOST_KEPT:
+        raise DataError(f"{image} is too large to keep its chains in memory: leave out --samples")
+    told = replace(options.prediction, keep_chains=bool(options.samples) or (wanted and kept <= MOST_KEPT))
     prediction = predictor.predict(array, told, progress=lambda done, total: report(done / total))
     result = Result(prediction, array, options.objects_mpp, image.name, tells_objects_apart(options.outputs))
     written = save_result(result, folder, image.stem, options.outputs, options.overwrite)
+    drawn: dict[str, Any] = {}
+    if options.samples:
+        samples, drawn = SampleOutputs(options.samples).save(prediction, folder, image.stem, options.overwrite)
+        written = {**written, **samples}
     numbers = intervals_of(prediction, result.labels if tells_objects_apart(options.outputs) else None)
     remarks = [*notes, *prediction.remarks]
     if wanted and not told.keep_chains:
@@ -315,6 +334,7 @@ def _predict_picture(
         "seconds": round(time.perf_counter() - began, 3),
         "remarks": remarks,
         **({"numbers": numbers} if numbers else {}),
+        **({"samples": drawn} if drawn else {}),
         "outputs": {name: path.name for name, path in written.items()},
     }
 

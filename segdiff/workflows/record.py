@@ -190,7 +190,7 @@ def _changed(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     for name in PredictOptions().deciding():
         lines += differences(there["prediction"].get(name), here["prediction"].get(name), name)
     lines += differences(there.get("read", plain(ReadOptions())), here["read"], "read")
-    for name, default in (("region", None), ("tissue", True)):  # of before there were these
+    for name, default in (("region", None), ("tissue", True), ("samples", 0)):  # of before there were these
         lines += differences(there.get(name, default), here.get(name, default), name)
     # Where objects were not measured yet, any micrometres may be taken for them.
     if measures_objects(there["outputs"]) and measures_objects(here["outputs"]):

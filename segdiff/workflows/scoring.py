@@ -21,7 +21,7 @@ def score(
     truth: NDArray[np.uint8],
     scoring: Scoring,
     mpp: float | None = None,
-    said: Mapping[str, NDArray[Any] | None] | None = None,
+    said: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The scores of one mask.
 
@@ -43,7 +43,7 @@ def score(
         raise ShapeError(f"(channels, rows, columns) must be the same: {shapes}")
     beside = [
         {
-            name: array if array is None or mask.ndim == 2 else array[..., m, :, :]
+            name: array if mask.ndim == 2 or not isinstance(array, np.ndarray) else array[..., m, :, :]
             for name, array in (said or {}).items()
         }
         for m in range(len(channels))
@@ -91,7 +91,8 @@ def summarise(rows: Sequence[Mapping[str, Any]], scoring: Scoring) -> dict[str, 
     Returns:
         "metrics": for each the "mean" over the images that have a value and its 95 % interval over images, "low" and
         "high" (None where there are fewer than two); how many images are "undefined"; whether "higher_is_better" and
-        the "unit" of a length. "tolerance" and "unit" where they matter, else None; "n"; "empty_images"; "per_image".
+        the "unit" of a length. "tolerance", "unit" and, of scores of raters, "both_empty" where they matter, else
+        None; "n"; "empty_images"; "per_image".
     """
     metrics = {}
     for name in scoring.names:
@@ -110,6 +111,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], scoring: Scoring) -> dict[str, 
         "metrics": metrics,
         "tolerance": scoring.tolerance if any(METRICS[name].tolerance for name in scoring.names) else None,
         "unit": scoring.unit if scoring.measures_length else None,
+        "both_empty": scoring.both_empty if scoring.scores_raters else None,
         "n": len(rows),
         "empty_images": sum(row["empty"] for row in rows),
         "per_image": [dict(row) for row in rows],

@@ -19,6 +19,7 @@ from segdiff.data.images import read_image, read_stored
 from segdiff.data.masks import foreground, instances, read_mask
 from segdiff.data.objects import median_diameter, object_areas
 from segdiff.errors import UserError
+from segdiff.metrics.raters import set_diversity
 from segdiff.workflows.check.duplicates import Signature, signature
 
 
@@ -55,6 +56,9 @@ class Facts:
         mask_hash: of the truth; None where it is empty or full.
         stored: of the files.
         notes: on how they were read.
+        raters: how many masks it has.
+        agreement: mean IoU between two raters' masks, two empty ones being alike; None of a single rater.
+        marked_nothing: how many raters have an empty mask.
     """
 
     name: str
@@ -68,6 +72,9 @@ class Facts:
     mask_hash: str | None
     stored: StoredFacts = field(default_factory=StoredFacts)
     notes: tuple[str, ...] = ()
+    raters: int = 1
+    agreement: float | None = None
+    marked_nothing: int = 0
 
     @property
     def looks_inverted(self) -> bool:
@@ -83,6 +90,8 @@ def facts_of(sample: Sample, stored: StoredFacts | None = None, recognise: bool 
     """Of a sample in memory. `recognise`: also what finds duplicates."""
     truth = np.asarray(sample.mask.any(axis=(0, 1)))
     found = facts_of_truth(sample.name, truth, object_areas(sample), sample.instances is not None)
+    masks = sample.mask.any(axis=1)
+    several = len(masks) > 1
     tells = recognise and 0 < found.foreground < 1
     return replace(
         found,
@@ -90,6 +99,9 @@ def facts_of(sample: Sample, stored: StoredFacts | None = None, recognise: bool 
         mask_hash=hashlib.sha256(np.packbits(truth).tobytes()).hexdigest() if tells else None,
         stored=stored or StoredFacts(),
         notes=sample.notes,
+        raters=len(masks),
+        agreement=1 - set_diversity(masks) if several else None,
+        marked_nothing=int((~masks.any(axis=(1, 2))).sum()),
     )
 
 
@@ -142,7 +154,7 @@ def stored_facts(dataset: Dataset, index: int) -> StoredFacts:
         return StoredFacts()
     image = read_image(image_path)
     values: tuple[float, ...] = ()
-    if truth_path is not None and not _is_outlines(truth_path):
+    if truth_path is not None and not _is_outlines(truth_path) and dataset.raters == 1:
         values = tuple(float(v) for v in np.unique(read_mask(truth_path))[:MANY])
     return StoredFacts(
         channels=1 if image.ndim == 2 else image.shape[2],
@@ -174,10 +186,13 @@ def summary(facts: Sequence[Facts], mpp: float | None = None) -> dict[str, Any]:
     Returns:
         "images"; "sizes" ("least", "median", "largest" as [height, width], and how many "different"); "foreground"
         and, over all objects, "objects": their "count", "median_diameter_px", and in micrometres if `mpp` is known;
-        "channels", "types", "formats" with their counts, where there are files.
+        "channels", "types", "formats" with their counts, where there are files; "raters" where images have several: the
+        "least" and "largest" number of them, their "agreement" (mean IoU between two, its mean over images), and in how
+        many images "some_marked_nothing".
     """
     if not facts:
         return {"images": 0}
+    agreements = [f.agreement for f in facts if f.agreement is not None]
     sizes = sorted((f.size for f in facts), key=lambda size: (size[0] * size[1], size))
     shares = [f.foreground for f in facts]
     areas = np.concatenate([f.areas for f in facts])
@@ -201,6 +216,13 @@ def summary(facts: Sequence[Facts], mpp: float | None = None) -> dict[str, Any]:
             "median_diameter_um": None if diameter is None or mpp is None else round(diameter * mpp, 2),
         },
     }
+    if agreements:
+        told["raters"] = {
+            "least": min(f.raters for f in facts),
+            "largest": max(f.raters for f in facts),
+            "agreement": round(float(np.mean(agreements)), 4),
+            "some_marked_nothing": sum(0 < f.marked_nothing < f.raters for f in facts),
+        }
     for key, values in (
         ("channels", [f.stored.channels for f in facts]),
         ("types", [f.stored.type for f in facts]),
@@ -230,4 +252,13 @@ def describe_summary(told: dict[str, Any]) -> str:
     return (
         f"{told['images']} image(s) of {size}; object {shares['median']:.1%} "
         f"({shares['least']:.1%} to {shares['largest']:.1%}); {objects['count']:,} objects{diameter}"
+        f"{_of_raters(told['raters']) if 'raters' in told else ''}"
     )
+
+
+def _of_raters(told: dict[str, Any]) -> str:
+    """The same of raters."""
+    number = str(told["largest"]) if told["least"] == told["largest"] else f"{told['least']} to {told['largest']}"
+    nothing = told["some_marked_nothing"]
+    differ = f"; in {nothing} image(s) some marked nothing and others did not" if nothing else ""
+    return f"; {number} raters, whose masks agree by an IoU of {told['agreement']:.3f}{differ}"
