@@ -187,7 +187,7 @@ def device_from(args: argparse.Namespace) -> str:
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     """Which data set: its kind, its folder and its own options (`key_values` reads them)."""
     parser.add_argument(
-        "--dataset", required=True, metavar="NAME", help="folder (your own), monuseg, vaihingen or cityscapes"
+        "--dataset", required=True, metavar="NAME", help="folder (your own), lidc, monuseg, vaihingen or cityscapes"
     )
     parser.add_argument("--root", required=True, metavar="DIR", help="the data set's folder")
     parser.add_argument(
