@@ -319,15 +319,14 @@ def _predict_picture(
     prediction = predictor.predict(array, told, progress=lambda done, total: report(done / total))
     result = Result(prediction, array, options.objects_mpp, image.name, tells_objects_apart(options.outputs))
     written = save_result(result, folder, image.stem, options.outputs, options.overwrite)
-    drawn: dict[str, Any] = {}
-    if options.samples:
-        samples, drawn = SampleOutputs(options.samples).save(prediction, folder, image.stem, options.overwrite)
-        written = {**written, **samples}
+    samples, drawn = SampleOutputs(options.samples).save(prediction, folder, image.stem, options.overwrite)
+    written |= samples
     numbers = intervals_of(prediction, result.labels if tells_objects_apart(options.outputs) else None)
     remarks = [*notes, *prediction.remarks]
     if wanted and not told.keep_chains:
         remarks.append(TOO_LARGE)
     left = [path.name for name, path in output_paths(folder, image.stem).items() if name not in written]
+    left += SampleOutputs(options.samples).further(folder, image.stem)
     remarks += [LEFT.format(name) for name in left if (folder / name).exists()]
     return {
         "shape": list(array.shape),

@@ -43,12 +43,11 @@ class SampleOutputs:
         """
         if not self.count:
             return options
-        given = options.chains if options.chains is not None else options.sampling and options.sampling.chains
-        if given is None:
-            own = options.sampling_of(predictor.sampling).chains
-            return replace(options, chains=max(own, CHAINS_OF_EACH * self.count, least_samples(LEVEL)))
-        if given < self.count:
-            raise ConfigError(f"{self.count} masks cannot be chosen of {given} chain(s): give --chains more")
+        chains = options.sampling_of(predictor.sampling).chains
+        if options.chains is None and options.sampling is None:
+            return replace(options, chains=max(chains, CHAINS_OF_EACH * self.count, least_samples(LEVEL)))
+        if chains < self.count:
+            raise ConfigError(f"{self.count} masks cannot be chosen of {chains} chain(s): give --chains more")
         return options
 
     def paths(self, folder: Path, stem: str) -> dict[str, Path]:
@@ -57,6 +56,10 @@ class SampleOutputs:
             return {}
         masks = {f"sample_{k}": folder / f"{stem}_sample_{k}.png" for k in range(1, self.count + 1)}
         return {**masks, "agreement": folder / f"{stem}_agreement.tif"}
+
+    def further(self, folder: Path, stem: str) -> list[str]:
+        """List the names of the masks of a stem that are written where more of them are asked for."""
+        return [f"{stem}_sample_{k}.png" for k in range(self.count + 1, MOST_SAMPLES + 1)] if self.count else []
 
     def save(
         self, prediction: Prediction, folder: Path, stem: str, overwrite: bool = False
@@ -70,9 +73,12 @@ class SampleOutputs:
         Returns:
             The files by name; and "chains" (how many were drawn), "shares" (of all, that each mask stands for) and
             "area": its "values" of the written masks in pixels, and "low", "high" and "nominal" of an interval of all.
+            Nothing where no masks are wanted.
         Raises:
             ConfigError: a model that gives a single mask, or a file exists already and `overwrite` is not set.
         """
+        if not self.count:
+            return {}, {}
         prediction.single_mask()
         if prediction.chains is None or len(prediction.chains) < 2:
             raise ConfigError(f"{prediction.model} gives a single mask: samples need a model with chains, two or more")

@@ -105,7 +105,7 @@ def test_a_fold_where_the_split_is_given_is_refused(tmp_path):
     assert "who is in which split" in one_line_error(tmp_path, fold=0)
     write_pairs(tmp_path / "flat", "ab")
     (tmp_path / "flat" / "index.csv").write_text("stem,split\na,train\nb,val\n")
-    assert "take its column out" in one_line_error(tmp_path / "flat", fold=0)
+    assert "use_split=false leaves that out" in one_line_error(tmp_path / "flat", fold=0)
 
 
 def test_without_an_index_the_split_is_seeded(tmp_path):
@@ -124,7 +124,7 @@ def test_without_an_index_the_split_is_seeded(tmp_path):
         ("stem,split\na,train\nb,dev\n", "line 3: the split is 'dev'"),
         ("stem,split\na,train\nb\n", "line 3: the split is ''"),
         ("stem,split\na,train\n", "no line for 'b' (1 of 2 images)"),
-        ("name,split\na,train\nb,val\n", "needs the columns stem"),
+        ("file,split\na,train\nb,val\n", "needs the columns stem"),
         ("stem\na\nb\n", "needs the columns stem"),
         ("", "needs the columns stem"),
         ("stem,split,repeat\na,train,0\nb,val,1\n", "line 2: repeat is '0'"),

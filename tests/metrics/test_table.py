@@ -6,7 +6,8 @@ import pytest
 from segdiff import metrics
 from segdiff.errors import ConfigError
 from segdiff.metrics import METRICS, Metric, Scoring, bootstrap_interval
-from segdiff.metrics.table import parse_metrics, parse_tolerance, scoring_of
+from segdiff.metrics.raters import rater_scores
+from segdiff.metrics.table import RATER_SCORES, parse_metrics, parse_tolerance, scoring_of
 
 A = np.zeros((30, 30), bool)
 A[5:20, 5:20] = True
@@ -22,7 +23,8 @@ def said(mask):
     areas, counts = [float(mask.sum())] * 2, [1.0, 1.0]
     samples = {"chain_areas": areas, "threshold_areas": areas, "chain_counts": counts, "threshold_counts": counts}
     maps = {"probability": sure, "raw_probability": sure, "uncertainty": wrong, "chains": chains}
-    return {**maps, **objects, **samples}
+    raters = rater_scores(np.stack([mask, mask]), np.stack([A, A]))
+    return {**maps, **objects, **samples, "rater_scores": raters}
 
 
 def plain_name(name):
@@ -36,14 +38,17 @@ def plain_name(name):
 
 def test_every_metric_of_the_room_is_in_the_table():
     for name, metric in METRICS.items():
-        assert getattr(metrics, plain_name(name)) is metric.function
+        if metric.needs != "rater_scores":
+            assert getattr(metrics, plain_name(name)) is metric.function
     perfect = Scoring(tuple(METRICS))(A, A, said=said(A))
     for name, metric in METRICS.items():
         if metric.needs in ("margin", "uncertainty"):
             assert np.isnan(perfect[name])  # no error to find
         elif name == "dispersion":
             assert np.isnan(perfect[name])  # chains equal the truth: nothing to divide by
-        elif name != "diversity":  # of which there is no best
+        elif name in ("ged_floor", "marginal_brier", "marginal_nll"):  # of samples, which say 1/6 at the least
+            assert 0 <= perfect[name] < 0.2
+        elif "diversity" not in name:  # of which there is no best
             assert perfect[name] == pytest.approx(1 if metric.higher_is_better else 0, abs=2e-5), name
 
 
@@ -56,6 +61,7 @@ def test_a_scoring_gives_what_the_functions_give():
     assert scores["error_auroc_chains"] == 1 and scores["error_auroc_margin"] == 0.5
     assert scores["diversity"] == scores["dispersion"] == 0
     assert scores["chain_error"] == pytest.approx(1 - scores["dice"])
+    assert scores["ged"] == scores["ged_unbiased"] == pytest.approx(2 * (1 - scores["iou"]))
     assert scores["aji"] == scores["iou"] == scores["pq"] and scores["dq"] == 1  # one object on one
 
 
@@ -114,6 +120,7 @@ def test_names_that_cannot_be(names, said):
 
 def test_names_are_read():
     assert parse_metrics("dice, iou") == ("dice", "iou") and set(METRICS) - set(parse_metrics("all")) == {
+        *RATER_SCORES,
         "aji",
         "pq",
         "dq",

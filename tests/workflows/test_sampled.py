@@ -73,6 +73,9 @@ def test_nothing_is_replaced_or_taken_for_an_input(image, tmp_path):
         predict_files(predictor, [image], out, samples=2)
     before = (out / "a_sample_1.png").stat().st_mtime_ns
     predict_files(predictor, [image], out, samples=2, overwrite=True)
+    [entry] = predict_files(predictor, [image], tmp_path / "more", samples=3)["images"]
+    [entry] = predict_files(predictor, [image], tmp_path / "more", samples=2, overwrite=True)["images"]
+    assert "a_sample_3.png lies there too, and is not of this run" in entry["remarks"]
     again = predict_files(predictor, [image], out, samples=2, resume=True)
     assert again["done_before"] == 1 and (out / "a_sample_1.png").stat().st_mtime_ns != before
     with pytest.raises(ConfigError, match="samples=2 there, 3 here"):
@@ -83,9 +86,6 @@ def test_nothing_is_replaced_or_taken_for_an_input(image, tmp_path):
 
 
 def test_a_model_of_a_single_mask_has_no_samples(image, tmp_path):
-    class Plain:
-        pass
-
     predictor = make_predictor(third)
     segmenter = predictor.segmenter
     once = type(segmenter).sample
