@@ -191,7 +191,8 @@ def main() -> None:
     print("\n".join(lines(table)))
     if args.json:
         settings = {name: getattr(args, name) for name in ("fold", "seeds", "steps", "samples", "limit")}
-        about = {"command": sys.argv, "machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+        command = ["DIR" if one == args.root else one for one in sys.argv]
+        about = {"command": command, "machine": platform.processor() or platform.machine(), "torch": torch.__version__}
         write_json(args.json, {**about, **settings, "images": len(dataset), "both_empty": 1.0, "table": table})
 
 
