@@ -58,6 +58,7 @@ SHOWN = {
     "Brier, nothing": "empty_brier_fair",
     "CRPS, area": "area_crps",
 }
+DIGITS = {"area_crps": 1, "marginal_brier": 4, "marginal_nll": 4}  # others have three
 Samples = NDArray[np.bool_]
 
 
@@ -148,19 +149,21 @@ def lines(table: Mapping[str, Any]) -> Iterator[str]:
     yield "| samples of | " + " | ".join(SHOWN) + " |"
     yield "| --- " * (1 + len(SHOWN)) + "|"
     for method, found in table.items():
-        digits = {key: 1 if key == "area_crps" else 4 if key.startswith("marginal") else 3 for key in SHOWN.values()}
-        yield f"| {method} | " + " | ".join(f"{found[key]['mean']:.{digits[key]}f}" for key in SHOWN.values()) + " |"
+        cells = [f"{found[key]['mean']:.{DIGITS.get(key, 3)}f}" for key in SHOWN.values()]
+        yield f"| {method} | " + " | ".join(cells) + " |"
     yield ""
     yield "| chains less | GED, unbiased | HM-IoU | CRPS, area |"
     yield "| --- | --- | --- | --- |"
     for method, found in table.items():
         if method != CHAINS:
-            cells = []
-            for key, digits in (("ged_unbiased", 3), ("hm_iou", 3), ("area_crps", 1)):
-                one = found["chains_minus_this"][key]
-                low, high = one["low_high"]
-                cells.append(f"{one['mean']:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]")
+            cells = [_difference(found["chains_minus_this"], key) for key in ("ged_unbiased", "hm_iou", "area_crps")]
             yield f"| {method} | " + " | ".join(cells) + " |"
+
+
+def _difference(differences: Mapping[str, Any], key: str) -> str:
+    digits, one = DIGITS.get(key, 3), differences[key]
+    low, high = one["low_high"]
+    return f"{one['mean']:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
 def main() -> None:

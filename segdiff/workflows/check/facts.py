@@ -90,7 +90,7 @@ def facts_of(sample: Sample, stored: StoredFacts | None = None, recognise: bool 
     """Of a sample in memory. `recognise`: also what finds duplicates."""
     truth = np.asarray(sample.mask.any(axis=(0, 1)))
     found = facts_of_truth(sample.name, truth, object_areas(sample), sample.instances is not None)
-    masks = sample.mask.any(axis=1)
+    masks = np.asarray(sample.mask.any(axis=1))
     several = len(masks) > 1
     tells = recognise and 0 < found.foreground < 1
     return replace(
