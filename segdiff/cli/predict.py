@@ -38,7 +38,8 @@ with --instances, or by their names in --outputs, of every object,
 Whole slides (SVS, pyramidal TIFF, OME-Zarr, and what OpenSlide reads) give NAME_mask.ome.tif, and NAME_labels.ome.tif
 in place of NAME_labels.tif; NAME_tissue.png and .geojson say where tissue was found. Maps of numbers of slides are
 written where --outputs names them: NAME_probability.ome.tif, NAME_uncertainty.ome.tif.
-And prediction.json says how they were made. --outputs takes the names without NAME_ and suffix."""
+summary.csv has a row an image: objects, areas, warnings; prediction.json says how all were made.
+--outputs takes the names without NAME_ and suffix."""
 
 
 def build_parser() -> Parser:
@@ -162,6 +163,7 @@ def options_from(args: argparse.Namespace) -> PredictFilesOptions:
 def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int) -> int:
     """Say where results lie, what failed and how many were done `before`; the exit code."""
     from segdiff.workflows.numbers import VALID_FOR, in_words
+    from segdiff.workflows.summary import in_all, summary_path
 
     done = [image for image in images if image["status"] == "done"]
     failed = [image for image in images if image["status"] == "failed"]
@@ -174,6 +176,8 @@ def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int
     if len(done) > LISTED:
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
     earlier = f", {before} of them before" if before else ""
+    if done:
+        print(f"in all: {in_all(done)}; each: {summary_path(folder / record)}")
     print(f"{len(done)} of {len(images)} image(s) predicted{earlier}; how: {folder / record}")
     notes = [f"note on {image['image']}: {remark}" for image in done for remark in image.get("remarks", [])]
     for note in notes[:LISTED]:

@@ -6,6 +6,7 @@ when its centre does (`segdiff.data.annotations.rasterise`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,6 +101,13 @@ def parse_region(text: str, height: int, width: int) -> Region:
     if not bounds.height or not bounds.width:
         raise DataError(f"region {text} lies outside the image, which is {width} wide and {height} high")
     return region
+
+
+def region_content(text: str | None) -> str | None:
+    """Return a hash of the file that a region names; None where it names none. A file that changed has another."""
+    if text is None or not Path(text).is_file():
+        return None
+    return hashlib.blake2b(Path(text).read_bytes(), digest_size=8).hexdigest()
 
 
 def read_region(path: str | Path) -> Region:

@@ -97,8 +97,8 @@ def tissue_mask(thumbnail: NDArray[Any]) -> tuple[NDArray[np.bool_], float | Non
         return data, None
     light = np.clip(light / _glass(light[data]), 0, 1)
     colour, dark = light.max(axis=2) - light.min(axis=2), 1 - light.mean(axis=2)
-    lost = _smoothed(np.maximum(colour, dark), data)
     usable = data & ~_pen(light, colour, dark)
+    lost = _smoothed(np.maximum(colour, dark), usable)  # ink beside glass must not darken it
     threshold = _threshold(lost[usable])
     found = usable & (lost > threshold)
     found = ndimage.binary_closing(np.pad(found, MARGIN), iterations=MARGIN)[MARGIN:-MARGIN, MARGIN:-MARGIN]
@@ -127,7 +127,7 @@ def _glass(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _smoothed(values: NDArray[np.float32], data: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Values smoothed by a pixel, without those that are no data; 0 there."""
+    """Values smoothed by a pixel, those aside that are none of `data`; 0 there."""
     from scipy import ndimage
 
     weight = ndimage.gaussian_filter(data.astype(np.float32), 1.0)

@@ -25,6 +25,7 @@ from segdiff.inference.object_blocks import BlockObjects
 from segdiff.inference.objects import describe_objects
 from segdiff.workflows.outputs import DEFAULT_OUTPUTS, JUDGED, OBJECT_OUTPUTS
 from segdiff.workflows.slides.result import SlideResult
+from segdiff.workflows.summary import found_in
 
 T = TypeVar("T")
 SIDE = 1024  # of the blocks in which objects are told apart; no result depends on it
@@ -62,6 +63,18 @@ class SlideFiles:
     def objects(self) -> BlockObjects:
         """The objects of the mask."""
         return BlockObjects(self.result.mask, self.result.core, self.side, ArrayFolder(self.folder / "objects"))
+
+    def found(self) -> dict[str, Any]:
+        """Sum up what was found, as of any picture (`segdiff.workflows.summary`)."""
+        apart = "objects" in vars(self)
+        pixels = self.objects.components.area.sum() if apart else self._mask_pixels
+        height, width = self.result.shape
+        return found_in(pixels / (height * width), self.objects.areas if apart else None, self.mpp)
+
+    @cached_property
+    def _mask_pixels(self) -> int:
+        windows = tiles(*self.result.shape, SIDE)
+        return sum(int(np.count_nonzero(self.result.read_mask(window))) for window in windows)
 
     def write(self, name: str, path: Path) -> Path:
         """Write an output at a path, or at one beside it that is then returned."""

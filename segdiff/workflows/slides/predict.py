@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from segdiff.data.regions import Region, parse_region
 from segdiff.data.sources.base import ImageSource
 from segdiff.data.tissue import Tissue, find_tissue
+from segdiff.data.versions import version_of
 from segdiff.data.windows import Window
 from segdiff.errors import ConfigError
 from segdiff.inference.options import PredictOptions
@@ -87,9 +88,11 @@ def predict_slide(
     for number, name in enumerate(chosen):
         paths[name] = files.write(name, slide_paths(folder, path.stem)[name])
         report(OF_STRIPS + (1 - OF_STRIPS) * (number + 1) / len(chosen))
+    found = files.found()
     shutil.rmtree(kept)
     return {
         "shape": list(source.shape),
+        "found": found,
         "seconds": round(time.perf_counter() - began, 3),
         "remarks": _remarks(predictor, source, options, part, chosen),
         "outputs": {name: written.name for name, written in paths.items()},
@@ -160,9 +163,8 @@ def _settings(
     predictor: Predictor, source: ImageSource, path: Path, options: SlideOptions, part: _Part
 ) -> Mapping[str, Any]:
     """All that decides the strips."""
-    status = path.stat()
     return {
-        "image": {"name": path.name, "bytes": status.st_size, "modified": status.st_mtime_ns, "shape": source.shape},
+        "image": {"name": path.name, "version": version_of(path), "shape": source.shape},
         "model": predictor.describe(options.prediction),
         "precision": predictor.machine()["precision"],
         "options": plain(options.prediction.deciding()),

@@ -23,7 +23,7 @@ from segdiff.inference.strips import COLUMNS, Strip
 from segdiff.settings import differences
 
 FIELDS = ("probability", "uncertainty", "core", "raw_probability")  # of a `Prediction` that are kept
-FORMAT = 1
+FORMAT = 2
 _KEPT = 2**26  # bytes of tiles that are kept unpacked
 _NAME = re.compile(r"strip_(\d+)_(\d+)_(\d+)\.zip")
 
@@ -31,12 +31,14 @@ _NAME = re.compile(r"strip_(\d+)_(\d+)_(\d+)\.zip")
 def open_folder(folder: Path, settings: Mapping[str, Any], go_on: bool) -> None:
     """Make the folder of a run, or go on in that of an earlier one.
 
+    Strips of an image that was replaced since are removed, whatever `go_on` says.
+
     Args:
         folder: of the strips of all models.
-        settings: what decides the result, plain values.
+        settings: what decides the result, plain values; of them "image" with a "name" and the file's "version".
         go_on: False removes what an earlier run left.
     Raises:
-        ConfigError: it was begun with other settings.
+        ConfigError: it was begun with other settings, or for an image of another name.
     """
     manifest = folder / "manifest.json"
     if not go_on and folder.exists():
@@ -44,15 +46,23 @@ def open_folder(folder: Path, settings: Mapping[str, Any], go_on: bool) -> None:
     wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
     try:
         there = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or one that was never finished
+        there = None if _was_replaced(there, wanted) else there
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that was never finished
+        there = None
+    if there is None:
         shutil.rmtree(folder, ignore_errors=True)
         write_json(manifest, wanted)
-        return
-    if changes := list(differences(there, wanted)):
+    elif changes := list(differences(there, wanted)):
         raise ConfigError(
             f"{folder} was begun with other settings ({', '.join(changes[:3])}): repeat them, choose another output "
             "folder, or --overwrite"
         )
+
+
+def _was_replaced(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Tell whether a manifest is of a file that lay where another one lies now."""
+    then, now = there["image"], here["image"]
+    return bool(then["name"] == now["name"] and then["version"] != now["version"])
 
 
 class StripStore:
