@@ -59,8 +59,8 @@ def join_predictions(paths: Sequence[str | Path]) -> dict[str, Any]:
 
 def _changed(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     lines = [line for key in DECIDING for line in differences(one.get(key), other.get(key), key)]
-    options = ({**run["options"], "part": None, "resume": None, "overwrite": None} for run in (one, other))
-    return [*lines, *differences(*options, "options")]
+    here, there = ({**run["options"], "part": None, "resume": None, "overwrite": None} for run in (one, other))
+    return [*lines, *differences(here, there, "options")]
 
 
 def _read(path: str | Path) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def test_only_what_is_chosen_is_written_and_it_is_the_same(tmp_path, chosen):
     predict_files(predictor, images, tmp_path / "all", outputs=tuple(OUTPUTS))
     record = predict_files(predictor, images, tmp_path / "some", outputs=tuple(chosen))
     files = {f"{n}_{OUTPUTS[name].suffix}" for n in range(2) for name in chosen}
-    assert names(tmp_path / "some") == files | {"prediction.json"}
+    assert names(tmp_path / "some") == files | {"prediction.json", "summary.csv"}
     assert all((tmp_path / "some" / f).read_bytes() == (tmp_path / "all" / f).read_bytes() for f in files)
     assert record["options"]["outputs"] == list(check_outputs(chosen))
     assert set(record["images"][0]["outputs"]) == set(chosen)
