@@ -7,7 +7,7 @@ when its centre does (`segdiff.data.annotations.rasterise`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,10 @@ class Region:
         """Tell whether any pixel of a window belongs to it."""
         return bool(self.mask(window).any())
 
-    def geojson(self, class_name: str) -> dict[str, Any]:
-        """Return its polygons as a FeatureCollection of annotations of QuPath, of a class."""
-        features = [
-            feature(one.polygons, class_name, f"{class_name}#{number}", kind="annotation")
-            for number, one in enumerate(self.shapes, start=1)
-        ]
-        return {"type": "FeatureCollection", "features": features}
+    def features(self, class_name: str) -> Iterator[dict[str, Any]]:
+        """Give its polygons as annotations of QuPath, of a class (`segdiff.data.annotations.geojson`)."""
+        for number, one in enumerate(self.shapes, start=1):
+            yield feature(one.polygons, class_name, f"{class_name}#{number}", kind="annotation")
 
 
 def parse_region(text: str, height: int, width: int) -> Region:

@@ -49,7 +49,7 @@ def check_summary(path: Path) -> None:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header = next(csv.reader(file), [])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, UnicodeDecodeError, csv.Error):
         header = []

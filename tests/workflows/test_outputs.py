@@ -177,7 +177,7 @@ def test_outlines_that_were_packed_are_not_lost(tmp_path):
         save_prediction(make_predictor().predict(picture()), out, "0", ["outlines"])
     assert names(out) == {"0_outlines.geojson.gz"}
     predict_files(make_predictor(), images, out, outputs=("outlines",), overwrite=True)
-    assert names(out) == {"0_outlines.geojson", "prediction.json"}
+    assert names(out) == {"0_outlines.geojson", "prediction.json", "summary.csv"}
 
 
 def test_what_lies_there_of_another_run_is_told(tmp_path):
