@@ -20,10 +20,11 @@ from segdiff.data.object_table import Columns, in_micrometres, measure_objects, 
 from segdiff.data.pyramids import Pyramid, mean, nearest, write_pyramid
 from segdiff.data.sources.base import ImageSource
 from segdiff.data.windows import Window, tiles
-from segdiff.data.writers import write_csv
+from segdiff.data.writers import write_csv, write_overlay
 from segdiff.inference.object_blocks import BlockObjects
 from segdiff.inference.objects import describe_objects
 from segdiff.workflows.outputs import DEFAULT_OUTPUTS, JUDGED, OBJECT_OUTPUTS
+from segdiff.workflows.slides.overview import draw_overview
 from segdiff.workflows.slides.result import SlideResult
 from segdiff.workflows.summary import found_in
 
@@ -33,6 +34,7 @@ SUFFIXES = {
     "mask": "mask.ome.tif",
     "probability": "probability.ome.tif",
     "uncertainty": "uncertainty.ome.tif",
+    "overview": "overview.png",
     "labels": "labels.ome.tif",
     "objects": "objects.csv",
     "outlines": "outlines.geojson",
@@ -82,6 +84,8 @@ class SlideFiles:
             write_csv(path, ["image", *self._columns_without_objects], self._rows())
         elif name == "outlines":
             return write_features(path, self._features())
+        elif name == "overview":
+            write_overlay(path, draw_overview(self.source, self.result.read_mask))
         else:
             dtype, shrink, read = self._maps[name]
             height, width = self.result.shape
@@ -176,8 +180,10 @@ def possible_slide_files(folder: str | Path, stem: str) -> list[Path]:
 def slide_outputs(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return which files a slide gives: those that are chosen and that it can have.
 
-    By default it is the mask, and files of objects where they are asked for: maps of numbers take gigabytes.
+    By default it is the mask and the overview, which is a slide's overlay, and files of objects where they are asked
+    for: maps of numbers take gigabytes.
     """
     if set(DEFAULT_OUTPUTS) <= set(names):
-        names = ("mask", *(name for name in names if name in OBJECT_OUTPUTS))
+        names = ("mask", "overlay", *(name for name in names if name in OBJECT_OUTPUTS))
+    names = tuple("overview" if name == "overlay" else name for name in names)
     return tuple(name for name in SUFFIXES if name in names)

@@ -204,7 +204,7 @@ def _remarks(
         return [NO_TISSUE]
     for model, _ in predictor.models(options.prediction):
         remarks += [one for one in model.remarks_on(source, part.choice) if one not in remarks]
-    if left := [name for name in options.outputs if name not in chosen]:
+    if left := [name for name in options.outputs if name not in {*chosen, "overlay"}]:
         remarks.append(LEFT_OUT.format(", ".join(left)))
     if {"objects", "outlines"} & set(chosen):
         remarks.append(NO_CONFIDENCE)

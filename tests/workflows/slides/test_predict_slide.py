@@ -285,11 +285,11 @@ def test_a_slide_without_tissue_has_empty_files(tmp_path):
 
 def test_by_default_a_slide_gives_a_mask_and_files_of_objects_if_wanted(slide, tmp_path):
     facts = predict_files(predictor(), [slide], tmp_path / "a")["images"][0]
-    assert set(facts["outputs"]) == {"mask", "tissue", "tissue_region"}
-    assert "of slides these are not written: probability, uncertainty, overlay" in facts["remarks"]
+    assert set(facts["outputs"]) == {"mask", "overview", "tissue", "tissue_region"}
+    assert "of slides these are not written: probability, uncertainty" in facts["remarks"]
     names = ("mask", "probability", "uncertainty", "overlay", "labels", "objects", "outlines")
     facts = predict_files(predictor(), [slide], tmp_path / "b", outputs=names)["images"][0]
-    assert set(facts["outputs"]) == {"mask", "labels", "objects", "outlines", "tissue", "tissue_region"}
+    assert set(facts["outputs"]) == {"mask", "overview", *names[4:], "tissue", "tissue_region"}
     assert slide_predict.NO_CONFIDENCE in facts["remarks"]
 
 
