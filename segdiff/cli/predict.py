@@ -35,6 +35,7 @@ with --instances, or by their names in --outputs, of every object,
   NAME_labels.tif        its number, 0 is background
   NAME_objects.csv       place, size, shape, colour, mean probability and uncertainty, confidence
   NAME_outlines.geojson  its outline, for QuPath
+  NAME_objects.parquet   table and outlines, only if --outputs names parquet (pip install 'segdiff[parquet]')
 Whole slides (SVS, pyramidal TIFF, OME-Zarr, and what OpenSlide reads) give NAME_mask.ome.tif, and NAME_labels.ome.tif
 in place of NAME_labels.tif; NAME_tissue.png and .geojson say where tissue was found. Maps of numbers of slides are
 written where --outputs names them: NAME_probability.ome.tif, NAME_uncertainty.ome.tif.

@@ -16,6 +16,7 @@ from segdiff.errors import ConfigError, ShapeError
 from segdiff.inference import prediction as prediction_module
 from segdiff.workflows import outputs as outputs_module
 from segdiff.workflows.outputs import (
+    APART,
     DEFAULT_OUTPUTS,
     OBJECT_OUTPUTS,
     OUTPUTS,
@@ -68,7 +69,7 @@ def test_stems_may_hold_dots(tmp_path):
 
 def test_names_of_outputs():
     assert check_outputs(["geojson", "mask", "table", "mask"]) == ("mask", "objects", "outlines")
-    assert (*DEFAULT_OUTPUTS, *OBJECT_OUTPUTS) == tuple(OUTPUTS)
+    assert (*DEFAULT_OUTPUTS, *APART) == tuple(OUTPUTS)
     with pytest.raises(ConfigError, match="no output 'overlays'; did you mean overlay.*mask, probability"):
         check_outputs(["overlays"])
     with pytest.raises(ConfigError, match="no output is asked for"):

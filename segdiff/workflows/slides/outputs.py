@@ -17,13 +17,14 @@ from segdiff.data.annotations.outlines import trace
 from segdiff.data.array_files import ArrayFolder
 from segdiff.data.object_files import measurements_of, object_features
 from segdiff.data.object_table import Columns, in_micrometres, measure_objects, table_rows
+from segdiff.data.parquet import OUTLINE, well_known_binary, write_parquet
 from segdiff.data.pyramids import Pyramid, mean, nearest, write_pyramid
 from segdiff.data.sources.base import ImageSource
 from segdiff.data.windows import Window, tiles
 from segdiff.data.writers import write_csv, write_overlay
 from segdiff.inference.object_blocks import BlockObjects
 from segdiff.inference.objects import describe_objects
-from segdiff.workflows.outputs import DEFAULT_OUTPUTS, JUDGED, OBJECT_OUTPUTS
+from segdiff.workflows.outputs import APART, DEFAULT_OUTPUTS, JUDGED
 from segdiff.workflows.slides.overview import draw_overview
 from segdiff.workflows.slides.result import SlideResult
 from segdiff.workflows.summary import found_in
@@ -38,6 +39,7 @@ SUFFIXES = {
     "labels": "labels.ome.tif",
     "objects": "objects.csv",
     "outlines": "outlines.geojson",
+    "parquet": "objects.parquet",
 }
 
 
@@ -82,6 +84,8 @@ class SlideFiles:
         """Write an output at a path, or at one beside it that is then returned."""
         if name == "objects":
             write_csv(path, ["image", *self._columns_without_objects], self._rows())
+        elif name == "parquet":
+            write_parquet(path, self._columns_without_objects, self._rows_with_outlines())
         elif name == "outlines":
             return write_features(path, self._features())
         elif name == "overview":
@@ -108,16 +112,27 @@ class SlideFiles:
         return np.zeros_like(said.probability) if said.uncertainty is None else said.uncertainty
 
     @cached_property
-    def _columns_without_objects(self) -> list[str]:
-        """Names of the table's columns, also where there is no object."""
+    def _columns_without_objects(self) -> Columns:
+        """The table's columns as they are of no object, for their names and types."""
         nothing = np.zeros((1, 1), np.int32)
-        return list(self._columns(nothing, Window(0, 0, 1, 1), np.zeros(0, np.int64)))
+        return self._columns(nothing, Window(0, 0, 1, 1), np.zeros(0, np.int64))
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         """The rows of the table, by number."""
 
         def rows(labels: NDArray[np.int32], window: Window, numbers: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
             return table_rows(self._columns(labels, window, numbers), self.picture)
+
+        return self._by_number(rows)
+
+    def _rows_with_outlines(self) -> Iterator[dict[str, Any]]:
+        """The same, each with its outline."""
+
+        def rows(labels: NDArray[np.int32], window: Window, numbers: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+            outlines = (polygons for batch in trace(labels, window[:2]) for _, polygons in batch)
+            told = table_rows(self._columns(labels, window, numbers), self.picture)
+            for row, polygons in zip(told, outlines, strict=True):
+                yield {**row, OUTLINE: well_known_binary(polygons)}
 
         return self._by_number(rows)
 
@@ -184,6 +199,6 @@ def slide_outputs(names: tuple[str, ...]) -> tuple[str, ...]:
     for: maps of numbers take gigabytes.
     """
     if set(DEFAULT_OUTPUTS) <= set(names):
-        names = ("mask", "overlay", *(name for name in names if name in OBJECT_OUTPUTS))
+        names = ("mask", "overlay", *(name for name in names if name in APART))
     names = tuple("overview" if name == "overlay" else name for name in names)
     return tuple(name for name in SUFFIXES if name in names)

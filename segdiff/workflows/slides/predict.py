@@ -23,6 +23,7 @@ from segdiff.inference.options import PredictOptions
 from segdiff.inference.protocol import Predictor
 from segdiff.inference.strips import Choice
 from segdiff.settings import plain
+from segdiff.workflows.outputs import measures_objects
 from segdiff.workflows.slides.outputs import SlideFiles, slide_outputs, slide_paths, strips_folder
 from segdiff.workflows.slides.result import SlideResult
 from segdiff.workflows.slides.store import StripStore, open_folder
@@ -206,7 +207,7 @@ def _remarks(
         remarks += [one for one in model.remarks_on(source, part.choice) if one not in remarks]
     if left := [name for name in options.outputs if name not in {*chosen, "overlay"}]:
         remarks.append(LEFT_OUT.format(", ".join(left)))
-    if {"objects", "outlines"} & set(chosen):
+    if measures_objects(options.outputs):
         remarks.append(NO_CONFIDENCE)
     return remarks
 
