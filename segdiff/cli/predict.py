@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,15 @@ from segdiff.cli.options import (
     add_read_options,
     part_from,
     positive_float,
+    positive_int,
     predict_options_from,
     predictor_from,
     read_options_from,
 )
+from segdiff.errors import ConfigError
 
 if TYPE_CHECKING:
+    from segdiff.workflows.engine import Engine
     from segdiff.workflows.predict_files import PredictFilesOptions
 
 PROG = "segdiff predict"
@@ -59,6 +64,12 @@ def build_parser() -> Parser:
     there.add_argument("--resume", action="store_true", help="go on with a run that was cut: what is done stays")
     parser.add_argument("--recursive", action="store_true", help="take the images in subfolders, too, and keep these")
     add_part_option(parser)
+    parser.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="predict by Dask workers: local, slurm, lsf, sge, pbs, or a scheduler's address (docs/howto/several.md)",
+    )
+    parser.add_argument("--workers", type=positive_int, metavar="N", help="of --cluster: how many to start")
     parser.add_argument(
         "--mpp",
         type=positive_float,
@@ -122,7 +133,7 @@ def main(argv: Sequence[str]) -> int:
             "are seen as they are (--diameter says how wide their objects are)",
             file=sys.stderr,
         )
-    with ImageProgress() as progress:
+    with ImageProgress() as progress, _engine_from(args) as engine:
         record = predict_files(
             predictor,
             args.image,
@@ -130,9 +141,27 @@ def main(argv: Sequence[str]) -> int:
             options,
             command=["segdiff", "predict", *argv],
             progress=progress,
+            engine=engine,
         )
     name = f"prediction{options.part.suffix}.json"
     return _report(record["images"], Path(args.output_dir), name, record["done_before"])
+
+
+@contextmanager
+def _engine_from(args: argparse.Namespace) -> Iterator[Engine | None]:
+    """Who predicts: workers of `--cluster`, or None for this process."""
+    if args.cluster is None:
+        if args.workers is not None:
+            raise ConfigError("--workers is of --cluster: local, slurm, lsf, sge, pbs, or a scheduler's address")
+        yield None
+        return
+    from segdiff.workflows.cluster.engine import ClusterEngine
+    from segdiff.workflows.cluster.start import connected
+
+    models = [str(Path(one).absolute()) if Path(one).exists() else one for one in args.model or []] or None
+    with connected(args.cluster, args.workers) as client:
+        print(f"{PROG}: workers at {args.cluster}; dashboard: {client.dashboard_link}", file=sys.stderr)
+        yield ClusterEngine(client, partial(predictor_from, argparse.Namespace(**{**vars(args), "model": models})))
 
 
 def options_from(args: argparse.Namespace) -> PredictFilesOptions:

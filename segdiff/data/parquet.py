@@ -1,7 +1,6 @@
 """Tables of objects as Parquet, with the outline of each; needs segdiff[parquet].
 
-Outlines are in the column `outline`, as WKB (well-known binary), which shapely, GeoPandas and DuckDB's spatial functions
-read.
+Outlines are in the column `outline`, as WKB (well-known binary), which shapely, GeoPandas and DuckDB read.
 """
 
 from __future__ import annotations

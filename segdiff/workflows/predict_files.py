@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from segdiff.errors import ConfigError
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import changed, plain
 from segdiff.workflows.alone import alone_in
+from segdiff.workflows.engine import Engine, Here, Task
 from segdiff.workflows.file_options import PredictFilesOptions
 from segdiff.workflows.jobs import Job, check_jobs, plan_jobs
-from segdiff.workflows.predict_one import attempt
 from segdiff.workflows.progress import Progress
-from segdiff.workflows.record import PredictionRecord, describe, resumable
+from segdiff.workflows.record import PredictionRecord, resumable
+from segdiff.workflows.slides.outputs import strips_folder
 
 RECORD = "prediction{}.json"  # for the whole and for a part
 
@@ -30,6 +31,7 @@ def predict_files(
     *,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
+    engine: Engine | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
     """Predict files, folders of images and patterns; an image that fails does not stop the others.
@@ -42,6 +44,7 @@ def predict_files(
         options: what it may be told; None: nothing.
         command: for the record.
         progress: told how far it is.
+        engine: predicts the images elsewhere (`segdiff.workflows.cluster`); None: `predictor` does, here.
         changes: fields of `PredictFilesOptions` and of its `prediction` by their names, in place of those of `options`.
     Returns:
         The content of prediction.json. Each of its "images" has "image" and "status"; one that is "done" also
@@ -59,15 +62,16 @@ def predict_files(
     every = plan_jobs(images, folder, options.recursive)
     predictor.scale_factor(options.prediction)  # contradictions are found before any work
     predictor.check(options.prediction)
-    settings = {**describe(predictor, options.prediction), "options": plain(options)}
-    settings["command"] = list(command) if command is not None else None
-    settings["region_content"] = region_content(options.region)
+    told: dict[str, Any] = {"options": plain(options), "command": list(command) if command is not None else None}
+    told["region_content"] = region_content(options.region)
     with alone_in(folder, shared=options.part.count > 1):
-        return _predict_jobs(predictor, every, folder, options, settings, progress)
+        engine = engine or Here(predictor)
+        settings = {**engine.describe(options.prediction, folder, every[0].image), **told}
+        return _predict_jobs(engine, every, folder, options, settings, progress)
 
 
 def _predict_jobs(
-    predictor: Predictor,
+    engine: Engine,
     every: Sequence[Job],
     folder: Path,
     options: PredictFilesOptions,
@@ -81,23 +85,57 @@ def _predict_jobs(
     done, begun = resumable(folder, path, settings, found) if options.resume else ({}, set())
     check_jobs([job for job in jobs if str(job.image) not in done], options.overwrite, every, begun)
     record = PredictionRecord(path, settings, found, [job.stem for job in jobs], done)
-
-    def report(index: int, image: Path, share: float) -> None:
-        if progress is not None:
-            progress(index + share, len(found), image.name)
-
+    tasks = []
+    for index, job in enumerate(jobs):
+        if str(job.image) in done:
+            _remove_strips(job)
+        else:
+            overwrite = options.overwrite or str(job.image) in begun
+            tasks.append(Task(index, job, replace(options, overwrite=overwrite)))
+    tell = _Progress(len(found), len(found) - len(tasks), progress)
     try:
-        for index, job in enumerate(jobs):
-            if str(job.image) in done:
-                continue
-            report(index, job.image, 0)
-            own = replace(options, overwrite=options.overwrite or str(job.image) in begun)
-            status, facts = attempt(predictor, job, own, partial(report, index, job.image))
-            record.update(index, status, **facts)
-            report(index, job.image, 1)
+        for task, status, facts in engine.run(tasks, tell):
+            record.update(task.index, status, **facts)
+            if status == "done" and strips_of(task.job).exists():
+                record.write()  # what is in no record must not lose its strips
+                _remove_strips(task.job)
+            tell.ended(task)
     finally:
         record.write()
     return record.content
+
+
+def strips_of(job: Job) -> Path:
+    """Where strips of a slide lie while it is predicted."""
+    return strips_folder(job.folder, job.image.stem)
+
+
+def _remove_strips(job: Job) -> None:
+    shutil.rmtree(strips_of(job), ignore_errors=True)
+
+
+class _Progress:
+    """Adds up how far the images of a run are, in whichever order they end."""
+
+    def __init__(self, total: int, before: int, progress: Progress | None) -> None:
+        self.total, self.before, self.progress = total, before, progress
+        self._shares: dict[int, float] = {}
+        self._ended = 0
+
+    def __call__(self, task: Task, share: float) -> None:
+        self._shares[task.index] = share
+        self._tell(task)
+
+    def ended(self, task: Task) -> None:
+        """An image is done, or failed."""
+        self._shares.pop(task.index, None)
+        self._ended += 1
+        self._tell(task)
+
+    def _tell(self, task: Task) -> None:
+        if self.progress is not None:
+            done = self.before + self._ended + sum(self._shares.values())
+            self.progress(done, self.total, task.job.image.name)
 
 
 def failures(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from segdiff.workflows.file_options import PredictFilesOptions
 from segdiff.workflows.jobs import Job
 from segdiff.workflows.numbers import intervals_of
 from segdiff.workflows.outputs import Result, output_paths, save_result, tells_objects_apart
-from segdiff.workflows.slides.predict import SlideOptions, predict_slide, refuse_choices
+from segdiff.workflows.slides.predict import SlideOptions, SlideRun, refuse_choices
 from segdiff.workflows.summary import found_in
 
 MOST_KEPT = 16 * 4096**2  # numbers: of larger pictures single chains are not kept, which are 4 bytes each
@@ -30,27 +30,49 @@ TOO_LARGE = "it is too large to keep its chains in memory: its objects have no c
 LEFT = "{} lies there too, and is not of this run"
 
 
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """An image that was looked at and not predicted yet.
+
+    Attributes:
+        job: its file, and where its results go.
+        options: with micrometres as its file states them.
+        slide: its run, where it is not read as a whole; else None.
+        known: what its record says of it already.
+    """
+
+    job: Job
+    options: PredictFilesOptions
+    slide: SlideRun | None
+    known: dict[str, Any]
+
+    def told(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """All that the record says, by what predicting it gives."""
+        outputs = {name: (self.job.inside / written).as_posix() for name, written in facts["outputs"].items()}
+        return {**facts, **self.known, "outputs": outputs}
+
+
 def predict_one(
     predictor: Predictor, job: Job, options: PredictFilesOptions, report: Callable[[float], None]
 ) -> dict[str, Any]:
     """Predict one file and write its outputs; gives what the record says of it."""
+    return predict_planned(predictor, plan_one(predictor, job, options), report)
+
+
+def predict_planned(predictor: Predictor, planned: Planned, report: Callable[[float], None]) -> dict[str, Any]:
+    """The same of a file that was looked at."""
+    job = planned.job
+    if planned.slide is not None:
+        return planned.told(planned.slide.whole(report))
+    return planned.told(_predict_picture(predictor, job.image, job.folder, planned.options, report))
+
+
+def plan_one(predictor: Predictor, job: Job, options: PredictFilesOptions) -> Planned:
+    """Look at a file: how it is read, and at what scale."""
     image = job.image
     if not _is_utf_8(image):
         raise DataError(f"{image.name} is not a name in UTF-8, which tables and outlines need: rename the file")
     version = version_of(image)
-    facts = _predict(predictor, image, job.folder, options, report)
-    outputs = {name: (job.inside / written).as_posix() for name, written in facts["outputs"].items()}
-    return {**facts, "outputs": outputs, "file": version}
-
-
-def _predict(
-    predictor: Predictor,
-    image: Path,
-    folder: Path,
-    options: PredictFilesOptions,
-    report: Callable[[float], None],
-) -> dict[str, Any]:
-    """The same with the outputs as they are called in their own folder."""
     source = open_slide(image)
     if source is not None:
         read = options.read
@@ -60,12 +82,13 @@ def _predict(
     options, known = _scaled(options, predictor, size)
     if source is None and options.region is not None:
         source = ArraySource(read_image(image, options.read), size, str(image))
+    known |= {"file": version}
     if source is None:
-        return _predict_picture(predictor, image, folder, options, report) | known
+        return Planned(job, options, None, known)
     told = SlideOptions(
         options.prediction, options.outputs, options.objects_mpp, options.region, options.tissue, options.resume
     )
-    return predict_slide(predictor, source, image, folder, told, report) | known
+    return Planned(job, options, SlideRun(predictor, source, image, job.folder, told), known)
 
 
 def _scaled(

@@ -59,6 +59,20 @@ def open_folder(folder: Path, settings: Mapping[str, Any], go_on: bool) -> None:
         )
 
 
+def check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the run in a folder has other settings than these, or there is none.
+
+    Processes that share the work on a slide would mix two results: of two precisions, say, or of two versions of it.
+    """
+    try:
+        there = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} is gone or damaged: give the command again, with --resume") from error
+    wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
+    if changes := list(differences(there, wanted)):
+        raise ConfigError(f"what is at work in {folder} has other settings than this process: {', '.join(changes[:3])}")
+
+
 def _was_replaced(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
     """Tell whether a manifest is of a file that lay where another one lies now."""
     then, now = there["image"], here["image"]
@@ -91,6 +105,21 @@ class StripStore:
                 return None
             row += 1
         return row
+
+    def __len__(self) -> int:
+        return len(self._strips)
+
+    def gaps(self, rows: int, most: int | None) -> list[tuple[int, int]]:
+        """List first and last of the rows of windows without a strip, of `rows` in all, at most `most` of them each."""
+        found: list[tuple[int, int]] = []
+        for row in range(rows):
+            if row in self._strips:
+                continue
+            if found and found[-1][1] == row - 1 and (most is None or row - found[-1][0] < most):
+                found[-1] = (found[-1][0], row)
+            else:
+                found.append((row, row))
+        return found
 
     def write(self, strip: Strip) -> None:
         """Keep a strip; OutputError where it cannot be written."""
