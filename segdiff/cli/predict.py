@@ -26,7 +26,7 @@ from segdiff.errors import ConfigError
 
 if TYPE_CHECKING:
     from segdiff.workflows.engine import Engine
-    from segdiff.workflows.predict_files import PredictFilesOptions
+    from segdiff.workflows.file_options import PredictFilesOptions
 
 PROG = "segdiff predict"
 LISTED = 20  # so many images have their files listed on the terminal
@@ -166,8 +166,8 @@ def _engine_from(args: argparse.Namespace) -> Iterator[Engine | None]:
 
 def options_from(args: argparse.Namespace) -> PredictFilesOptions:
     """What the options ask for. ConfigError where they contradict each other."""
+    from segdiff.workflows.file_options import PredictFilesOptions
     from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, check_outputs, measures_objects
-    from segdiff.workflows.predict_files import PredictFilesOptions
 
     chosen = (
         DEFAULT_OUTPUTS if args.outputs is None else check_outputs([name.strip() for name in args.outputs.split(",")])

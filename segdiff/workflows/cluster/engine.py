@@ -80,7 +80,9 @@ class ClusterEngine:
 
         report: told the fraction of an image that is done.
         """
-        from distributed import as_completed
+        import distributed
+
+        as_completed: Any = distributed.as_completed
 
         waiting = iter(tasks)
         futures = as_completed([], loop=self.client.loop)

@@ -28,12 +28,13 @@ def connected(cluster: str, workers: int | None = None) -> Iterator[Any]:
     """
     _check_installed(cluster)
     import dask
-    from distributed import Client
+    import distributed
 
+    made: Any = distributed.Client
     settings = dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES})
     with settings, _cluster(cluster, workers) as address:
         try:
-            client = Client(address, set_as_default=False, timeout=PATIENCE)
+            client = made(address, set_as_default=False, timeout=PATIENCE)
         except (OSError, ValueError) as error:
             raise ConfigError(f"no scheduler of Dask answers at {cluster} ({error})") from None
         with client:
@@ -53,10 +54,12 @@ def job_script(cluster: str) -> str:
 @contextmanager
 def _cluster(cluster: str, workers: int | None) -> Iterator[Any]:
     if cluster == "local":
-        from distributed import LocalCluster
+        import distributed
+
+        made: Any = distributed.LocalCluster
 
         count = _local_workers() if workers is None else workers
-        with LocalCluster(
+        with made(
             n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=50
         ) as local:
             yield local

@@ -22,8 +22,9 @@ from segdiff.data.pyramids import Pyramid, mean, nearest, write_pyramid
 from segdiff.data.sources.base import ImageSource
 from segdiff.data.windows import Window, tiles
 from segdiff.data.writers import write_csv, write_overlay
+from segdiff.inference.confidence import object_confidence
 from segdiff.inference.object_blocks import BlockObjects
-from segdiff.inference.objects import describe_objects
+from segdiff.inference.objects import describe_objects, means_and_areas, typical_area
 from segdiff.workflows.outputs import APART, DEFAULT_OUTPUTS, JUDGED
 from segdiff.workflows.slides.overview import draw_overview
 from segdiff.workflows.slides.result import SlideResult
@@ -97,6 +98,11 @@ class SlideFiles:
             write_pyramid(path, pyramid, (read(window) for window in tiles(height, width, pyramid.tile)))
         return path
 
+    @cached_property
+    def _typical_area(self) -> float:
+        """Of an object of the whole slide."""
+        return typical_area(self.objects.areas)
+
     @property
     def _maps(self) -> dict[str, tuple[Any, Callable[..., Any], Callable[[Window], NDArray[Any]]]]:
         result = self.result
@@ -156,9 +162,13 @@ class SlideFiles:
         return columns if self.mpp is None else {**columns, **in_micrometres(columns, self.mpp)}
 
     def _judged(self, labels: NDArray[np.int32], window: Window, numbers: NDArray[np.int64]) -> Columns:
-        """Number and area of each object, and what the model says of it; NaN for the confidence, which needs chains."""
+        """Number and area of each object, and what the model says of it; NaN for what it says nothing of."""
         said = self.result.read(window)
-        found = describe_objects(labels, said.probability, said.uncertainty, None)
+        confidence = None
+        if self.result.confidence_coefficients is not None:
+            means, areas = means_and_areas(labels, said.probability)
+            confidence = object_confidence(self.result.confidence_coefficients, means, areas, self._typical_area)
+        found = describe_objects(labels, said.probability, said.uncertainty, confidence)
         known = {name: np.array([getattr(one, name) for one in found], np.float64) for name in JUDGED}
         return {"id": numbers, "area": np.array([one.area for one in found], np.int64), **known}
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from segdiff.data.sources.base import ImageSource
 from segdiff.data.versions import version_of
 from segdiff.errors import ConfigError
-from segdiff.inference.options import PredictOptions
+from segdiff.inference.options import PredictOptions, needs_chains
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import plain
 from segdiff.workflows.outputs import measures_objects
@@ -21,7 +21,7 @@ from segdiff.workflows.slides.part import SlidePart
 from segdiff.workflows.slides.result import SlideResult
 from segdiff.workflows.slides.store import StripStore, check_folder, open_folder
 
-NO_CONFIDENCE = "of slides no chains are kept: their objects have no confidence"
+NO_CONFIDENCE = "of slides no chains are kept, and this model has no confidence without them: its objects have none"
 NO_TISSUE = "no tissue was found in it: nothing was predicted (--no-tissue looks everywhere)"
 LEFT_OUT = "of slides these are not written: {}"
 OF_STRIPS = 0.95  # of a slide's time, for the progress: the rest tells objects apart and writes
@@ -190,7 +190,8 @@ class SlideRun:
             remarks += [one for one in model.remarks_on(self.source, self.part.choice) if one not in remarks]
         if left := [name for name in self.options.outputs if name not in {*chosen, "overlay"}]:
             remarks.append(LEFT_OUT.format(", ".join(left)))
-        if measures_objects(self.options.outputs):
+        prediction = self.options.prediction
+        if measures_objects(self.options.outputs) and needs_chains(self.predictor.inference, prediction):
             remarks.append(NO_CONFIDENCE)
         return remarks
 

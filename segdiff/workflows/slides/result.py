@@ -40,6 +40,11 @@ class SlideResult:
         return self._empty[0].core is not None
 
     @property
+    def confidence_coefficients(self) -> tuple[float, ...] | None:
+        """What makes a confidence of an object's probability and size; None where the model has none."""
+        return self.predictor.joined(self._empty, self.options).confidence_coefficients
+
+    @property
     def class_name(self) -> str:
         """What one object is."""
         return self.predictor.inference.class_name

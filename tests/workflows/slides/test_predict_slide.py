@@ -121,6 +121,24 @@ def test_rule_7_the_files_are_those_of_the_picture_in_memory(slide, tmp_path, mo
     assert (facts["mpp"], facts["mpp_origin"], facts["shape"]) == (0.25, "Aperio MPP", [*SIZE, 3])
 
 
+@pytest.mark.parametrize("side", [64, 1024])
+def test_rule_7_confidence_in_objects_is_that_of_the_picture_in_memory(slide, tmp_path, monkeypatch, side):
+    monkeypatch.setattr(slide_outputs, "SIDE", side)
+    coefficients = (0.4, 0.8, -0.3, -0.2)
+    facts = run(slide, tmp_path / "out", predictor(confidence=coefficients), outputs=("objects", "outlines"))
+    expected = predictor(confidence=coefficients).predict(nuclei())
+    sure = expected.confidence(expected.instances())
+    with (tmp_path / "out" / "a_objects.csv").open() as file:
+        told = [float(row["confidence"]) for row in csv.DictReader(file)]
+    assert len(told) > 25 and len(set(told)) > 20
+    np.testing.assert_array_equal(told, np.round(sure, 4))
+    shapes = json.loads((tmp_path / "out" / "a_outlines.geojson").read_text())["features"]
+    assert [one["properties"]["measurements"]["Confidence"] for one in shapes] == told
+    assert slide_predict.NO_CONFIDENCE not in facts["remarks"]
+    facts = run(slide, tmp_path / "other", predictor(confidence=coefficients), outputs=("objects",), temperature=2.0)
+    assert slide_predict.NO_CONFIDENCE in facts["remarks"]  # they are not of that temperature
+
+
 def test_rule_7_ensembles(slide, tmp_path, small_tiles):
     members = [predictor(identity="a@1", chains=3), predictor(identity="b@2", window=96)]
     facts = run(slide, tmp_path / "out", Ensemble(members, temperature=1.2), outputs=("probability", "labels"))
