@@ -57,7 +57,9 @@ class SlideResult:
         return self._last[1]
 
     def read_mask(self, window: Window) -> NDArray[np.bool_]:
-        """Return the mask of a window."""
+        """Return the mask of a window; of glass it costs next to nothing."""
+        if not any(store.holds(window) for store in self.stores):
+            return np.zeros((window.height, window.width), bool)
         mask = self.read(window).mask
         return mask if self.region is None else mask & self.region.mask(window)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.array_files import read_arrays, write_arrays
+from segdiff.data.array_files import array_names, read_arrays, write_arrays
 from segdiff.data.windows import Window
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError
@@ -94,6 +94,7 @@ class StripStore:
             if found := _NAME.fullmatch(path.name):
                 row, top, height = map(int, found.groups())
                 self._strips[row] = (Window(top, 0, height, self.width), path)
+        self._lefts: dict[int, frozenset[int]] = {}
         self._tiles: OrderedDict[tuple[int, int], dict[str, NDArray[Any]]] = OrderedDict()
 
     @property
@@ -132,6 +133,7 @@ class StripStore:
         path = self.folder / f"strip_{strip.row:05d}_{strip.window.top:07d}_{strip.window.height:05d}.zip"
         write_arrays(path, arrays)
         self._strips[strip.row] = (strip.window, path)
+        self._lefts.pop(strip.row, None)
 
     def read(self, window: Window, empty: Prediction) -> Prediction:
         """Return the prediction of a window, background where nothing is stored.
@@ -152,6 +154,22 @@ class StripStore:
                     target = found.setdefault(name, np.zeros(size, np.float32))
                     _copy(target, window, array, place)
         return replace(empty, **found)  # type: ignore[arg-type]
+
+    def holds(self, window: Window) -> bool:
+        """Tell whether anything is stored of a window: of glass there is not."""
+        lefts = range(window.left // COLUMNS * COLUMNS, window.columns.stop, COLUMNS)
+        return any(
+            not self._stored(row).isdisjoint(lefts)
+            for row, (strip, _) in self._strips.items()
+            if strip.top < window.rows.stop and strip.rows.stop > window.top
+        )
+
+    def _stored(self, row: int) -> frozenset[int]:
+        """The left columns of a strip's tiles."""
+        if row not in self._lefts:
+            names = array_names(self._strips[row][1])
+            self._lefts[row] = frozenset(int(name.rpartition("_")[2]) for name in names)
+        return self._lefts[row]
 
     def _tile(self, row: int, left: int) -> dict[str, NDArray[Any]]:
         """The arrays of a tile; those read last are kept."""

@@ -350,3 +350,16 @@ def test_labels_state_the_scale_and_open_as_a_slide(slide, tmp_path):
     run(slide, tmp_path / "out", outputs=("labels",))
     source = open_source(tmp_path / "out" / "a_labels.ome.tif")
     assert source.mpp.isotropic() == 0.25 and source.dtype == np.uint32
+
+
+def test_glass_is_read_without_its_strips(tmp_path, monkeypatch, small_tiles):
+    write_aperio(tmp_path / "a.svs", stained((1024, 1280)), compression="zlib", mpp="0.5")
+    opened = []
+    read = store.read_arrays
+    monkeypatch.setattr(store, "read_arrays", lambda path, names: opened.append(path.name) or read(path, names))
+    monkeypatch.setattr(slide_outputs, "SIDE", 64)
+    facts = run(tmp_path / "a.svs", tmp_path / "out", predictor(threshold=0.5), tissue=True, outputs=("mask",))
+    mask = tifffile.imread(tmp_path / "out" / facts["outputs"]["mask"])
+    assert mask[150:250, 200:300].all() and not mask[500:].any()
+    tops = {int(name.split("_")[2]) for name in opened}
+    assert tops and max(tops) < 500
