@@ -69,7 +69,7 @@ _HOMES = {
     "Artifact": "segdiff.artifacts.folder",
     "Ensemble": "segdiff.inference.ensemble",
     "EvaluateOptions": "segdiff.workflows.evaluate",
-    "PredictFilesOptions": "segdiff.workflows.predict_files",
+    "PredictFilesOptions": "segdiff.workflows.file_options",
     "PredictOptions": "segdiff.inference.options",
     "Prediction": "segdiff.inference.prediction",
     "Predictor": "segdiff.inference.protocol",
