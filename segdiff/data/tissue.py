@@ -59,6 +59,12 @@ class Tissue:
         columns = slice(int(window.left / self.column_step), int((window.columns.stop - 1) / self.column_step) + 1)
         return bool(self.mask[rows, columns].any())
 
+    def at(self, window: Window) -> NDArray[np.bool_]:
+        """Return which pixels of a window of the full image lie in it: bool (height, width)."""
+        rows = (np.arange(window.top, window.rows.stop) / self.row_step).astype(int)
+        columns = (np.arange(window.left, window.columns.stop) / self.column_step).astype(int)
+        return np.asarray(self.mask[rows[:, None], columns])
+
     def region(self, tolerance: float = TOLERANCE) -> Region:
         """Return it as valid polygons in pixels of the full image; holes are kept.
 

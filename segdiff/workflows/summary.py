@@ -24,7 +24,7 @@ def found_in(mask_fraction: float, areas: NDArray[np.integer] | None, mpp: float
     """Sum up what was found in a picture, for its record.
 
     Args:
-        mask_fraction: share of the picture that the mask covers, 0 to 1.
+        mask_fraction: share of the picture, or of the region that was predicted, that the mask covers, 0 to 1.
         areas: pixels of each object; None where objects were not told apart.
         mpp: micrometres per pixel; None where unknown.
     Returns:

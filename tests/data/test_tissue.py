@@ -122,8 +122,16 @@ def test_outlines_stay_within_a_pixel_of_the_thumbnail_and_valid(seed):
     for one in few.shapes:
         for polygon in one.polygons:
             inside ^= shapely.contains_xy(shapely.Polygon(polygon[0], polygon[1:]), centres[..., 0], centres[..., 1])
-    deep = ndimage.distance_transform_edt(tissue.mask) - ndimage.distance_transform_edt(~tissue.mask)
+    padded = np.pad(tissue.mask, 1)  # beyond the picture is no tissue
+    deep = (ndimage.distance_transform_edt(padded) - ndimage.distance_transform_edt(~padded))[1:-1, 1:-1]
     assert inside[deep > 2].all() and not inside[deep < -2].any()
+
+
+def test_pixels_of_windows_are_those_of_the_thumbnail():
+    tissue = Tissue(blobs((30, 40)), 8.0, 4.0, 0.1)
+    every = np.repeat(np.repeat(tissue.mask, 8, axis=0), 4, axis=1)
+    for window in (Window(0, 0, 240, 160), Window(13, 7, 50, 31), Window(239, 159, 1, 1)):
+        np.testing.assert_array_equal(tissue.at(window), every[window.rows, window.columns])
 
 
 def test_without_a_tolerance_outlines_are_exact():

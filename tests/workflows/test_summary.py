@@ -7,11 +7,13 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from fakes import make_predictor, picture
 from PIL import Image
 from slide_files import write_aperio
 
 from segdiff.cli.main import main
+from segdiff.data.images import read_image
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError, DataError, MissingError, OutputError
 from segdiff.workflows.join_predictions import join_predictions
@@ -79,6 +81,26 @@ def test_slides_have_tissue_and_objects_in_a_square_millimetre(tmp_path):
     assert float(row["objects_per_mm2"]) == pytest.approx(int(row["objects"]) / area, abs=0.01)
     assert int(row["objects"]) == record["images"][0]["found"]["objects"] >= 2
     assert f"{area:.2f} mm^2 of tissue" in in_all(record["images"])
+
+
+@pytest.mark.parametrize("rectangle", [(120, 60, 201, 99), (0, 0, 150, 400), (450, 300, 30, 50)])
+def test_of_a_region_areas_and_tissue_are_those_in_it(tmp_path, rectangle):
+    image = np.full((400, 500, 3), 240, np.uint8)
+    image[100:300, 120:400] = (160, 90, 140)
+    image[150:170, 150:170, 0] = 215
+    write_aperio(tmp_path / "a.svs", image, compression="zlib", mpp="0.5")
+    left, top, across, down = rectangle
+    given = {"outputs": APART, "region": ",".join(map(str, rectangle))}
+    record = predict_files(make_predictor(threshold=0.7), [tmp_path / "a.svs"], tmp_path / "out", **given)
+    tissue = read_image(tmp_path / "out" / "a_tissue.png") > 0
+    pixels = tissue[top : top + down, left : left + across].sum()
+    [row] = table(tmp_path / "out" / "summary.csv")
+    assert float(row["tissue_mm2"]) == pytest.approx(pixels * 0.25e-6, abs=1e-4)
+    mask = tifffile.imread(tmp_path / "out" / "a_mask.ome.tif") > 0
+    assert float(row["area_fraction"]) == pytest.approx(mask.sum() / (across * down), abs=1e-6)
+    assert record["images"][0]["tissue_mm2"] == float(row["tissue_mm2"])
+    if not pixels:
+        assert row["objects_per_mm2"] == ""
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

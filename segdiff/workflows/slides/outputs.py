@@ -69,12 +69,11 @@ class SlideFiles:
         """The objects of the mask."""
         return BlockObjects(self.result.mask, self.result.core, self.side, ArrayFolder(self.folder / "objects"))
 
-    def found(self) -> dict[str, Any]:
-        """Sum up what was found, as of any picture (`segdiff.workflows.summary`)."""
+    def found(self, of: float) -> dict[str, Any]:
+        """Sum up what was found in so many pixels, as of any picture (`segdiff.workflows.summary`)."""
         apart = "objects" in vars(self)
         pixels = self.objects.components.area.sum() if apart else self._mask_pixels
-        height, width = self.result.shape
-        return found_in(pixels / (height * width), self.objects.areas if apart else None, self.mpp)
+        return found_in(pixels / max(of, 1), self.objects.areas if apart else None, self.mpp)
 
     @cached_property
     def _mask_pixels(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from segdiff.data.regions import Region, parse_region
 from segdiff.data.sources.base import ImageSource
 from segdiff.data.tissue import Tissue, find_tissue
-from segdiff.data.windows import Window
+from segdiff.data.windows import Window, tiles
 from segdiff.inference.strips import Choice
+
+SIDE = 2048  # of the blocks in which pixels are counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +56,31 @@ class SlidePart:
         return self.tissue is None or self.tissue.touches(place)
 
     def area_mm2(self, mpp: float | None) -> float | None:
-        """Of the tissue; None where it was not looked for or a pixel's size is not known."""
+        """Of the tissue in it; None where it was not looked for or a pixel's size is not known."""
         if self.tissue is None or mpp is None:
             return None
-        pixels = float(self.tissue.mask.sum()) * self.tissue.row_step * self.tissue.column_step
-        return round(pixels * mpp**2 * 1e-6, 4)
+        return round(self._counts[1] * mpp**2 * 1e-6, 4)
+
+    @property
+    def pixels(self) -> float:
+        """How many it has, glass among them."""
+        return self._counts[0]
+
+    @cached_property
+    def _counts(self) -> tuple[float, float]:
+        """Pixels of the region, and of the tissue in it."""
+        height, width = self.source.height, self.source.width
+        if self.region is None:
+            tissue = 0.0 if self.tissue is None else float(self.tissue.mask.sum()) * self.tissue.row_step
+            return float(height * width), tissue * (0.0 if self.tissue is None else self.tissue.column_step)
+        bounds, pixels, of_tissue = self.region.bounds(height, width), 0, 0
+        for tile in tiles(bounds.height, bounds.width, SIDE):
+            window = Window(bounds.top + tile.top, bounds.left + tile.left, tile.height, tile.width)
+            inside = self.region.mask(window)
+            pixels += int(np.count_nonzero(inside))
+            if self.tissue is not None:
+                of_tissue += int(np.count_nonzero(inside & self.tissue.at(window)))
+        return float(pixels), float(of_tissue)
 
     def described(self) -> dict[str, Any]:
         """As plain values that are the same for the same part."""

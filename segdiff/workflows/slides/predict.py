@@ -156,7 +156,7 @@ class SlideRun:
             report((number + 1) / len(chosen))
         return {
             "shape": list(self.source.shape),
-            "found": files.found(),
+            "found": files.found(self.part.pixels),
             "seconds": round(time.perf_counter() - began, 3),
             "remarks": self._remarks(chosen),
             "outputs": {name: written.name for name, written in paths.items()},
