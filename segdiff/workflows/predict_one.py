@@ -62,10 +62,9 @@ def predict_one(
 
 def predict_planned(predictor: Predictor, planned: Planned, report: Callable[[float], None]) -> dict[str, Any]:
     """The same of a file that was looked at."""
-    job = planned.job
     if planned.slide is not None:
         return planned.told(planned.slide.whole(report))
-    return planned.told(_predict_picture(predictor, job.image, job.folder, planned.options, report))
+    return planned.told(_predict_picture(predictor, planned, report))
 
 
 def plan_one(predictor: Predictor, job: Job, options: PredictFilesOptions) -> Planned:
@@ -87,7 +86,7 @@ def plan_one(predictor: Predictor, job: Job, options: PredictFilesOptions) -> Pl
     if source is None:
         return Planned(job, options, None, known)
     told = SlideOptions(
-        options.prediction, options.outputs, options.objects_mpp, options.region, options.tissue, options.resume
+        options.prediction, options.outputs, known["mpp"], options.region, options.tissue, options.resume
     )
     return Planned(job, options, SlideRun(predictor, source, image, job.folder, told), known)
 
@@ -100,21 +99,21 @@ def _scaled(
     if options.objects_mpp is not None or told.mpp is not None:
         return options, {"mpp": told.mpp or options.objects_mpp, "mpp_origin": "--mpp"}
     scales = predictor.takes_mpp and told.scale is None and told.diameter is None
-    mpp = size.isotropic() if scales or options.measures else size.x
+    try:
+        mpp, origin = size.isotropic(), size.origin
+    except DataError as error:
+        if scales or options.measures:
+            raise
+        mpp, origin = None, str(error)
     if mpp is None:
-        return options, {"mpp": None, "mpp_origin": size.origin}
+        return options, {"mpp": None, "mpp_origin": origin}
     prediction = replace(told, mpp=mpp) if scales else told
-    return replace(options, prediction=prediction, objects_mpp=mpp), {"mpp": mpp, "mpp_origin": size.origin}
+    return replace(options, prediction=prediction, objects_mpp=mpp), {"mpp": mpp, "mpp_origin": origin}
 
 
-def _predict_picture(
-    predictor: Predictor,
-    image: Path,
-    folder: Path,
-    options: PredictFilesOptions,
-    report: Callable[[float], None],
-) -> dict[str, Any]:
-    """The same for one that is read as a whole."""
+def _predict_picture(predictor: Predictor, planned: Planned, report: Callable[[float], None]) -> dict[str, Any]:
+    """Predict one that is read as a whole; the outputs as they are called in their own folder."""
+    image, folder, options = planned.job.image, planned.job.folder, planned.options
     began = time.perf_counter()
     notes: list[str] = []
     array = read_image(image, options.read, notes)
@@ -138,7 +137,7 @@ def _predict_picture(
         "found": found_in(
             prediction.single_mask().mean(),
             None if labels is None else np.bincount(labels.ravel())[1:],
-            options.objects_mpp if options.measures else None,
+            planned.known["mpp"],
         ),
         **({"numbers": numbers} if numbers else {}),
         "outputs": {name: path.name for name, path in written.items()},

@@ -19,6 +19,7 @@ from test_predict_slide import OUTPUTS, contents, nuclei, predictor, run, staine
 from segdiff.data.annotations.geojson import feature
 from segdiff.data.annotations.outlines import outlines
 from segdiff.data.images import read_image
+from segdiff.data.sources.open import open_source
 from segdiff.data.versions import version_of
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError
@@ -210,6 +211,29 @@ def test_sizes_that_no_microscope_has_are_unknown_and_named(tmp_path, mpp, said)
     facts = run(tmp_path / "a.svs", tmp_path / "out", predictor(scale={"mpp": 0.5}), outputs=("objects",))
     assert facts["mpp"] is None and said in facts["mpp_origin"]
     assert "area_um2" not in (tmp_path / "out" / "a_objects.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("kind", ["picture", "slide"])
+def test_pixels_that_are_not_square_have_no_one_length(tmp_path, kind):
+    options = {"resolution": (40000, 20000), "resolutionunit": 3}
+    tiles = {"tile": (64, 64)} if kind == "slide" else {}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for step in (1, 2) if kind == "slide" else (1,):
+            file.write(stained()[::step, ::step], photometric="rgb", subfiletype=step - 1, **tiles, **options)
+    facts = run(tmp_path / "a.tif", tmp_path / "out", tissue=True, outputs=("mask", "labels"))
+    assert facts["mpp"] is None and "the pixels are not square: 0.25 x 0.5" in facts["mpp_origin"]
+    assert facts.get("tissue_mm2") is None and facts["found"]["median_area_um2"] is None
+    record = predict_files(predictor(), [tmp_path / "a.tif"], tmp_path / "other", outputs=("objects",))
+    assert "the pixels are not square" in failures(record)[0]["error"]
+
+
+def test_what_mpp_says_reaches_maps_and_tissue(tmp_path):
+    write_aperio(tmp_path / "a.svs", stained(), compression="zlib", mpp="")
+    model = predictor(scale={"mpp": 0.5})
+    facts = run(tmp_path / "a.svs", tmp_path / "out", model, tissue=True, outputs=("mask", "labels"), mpp=0.5)
+    tissue = read_image(tmp_path / "out" / "a_tissue.png") > 0
+    assert facts["tissue_mm2"] == pytest.approx(tissue.sum() * 0.25e-6, abs=5e-5)
+    assert open_source(tmp_path / "out" / "a_mask.ome.tif").mpp.isotropic() == 0.5
 
 
 def test_one_object_over_many_blocks_and_one_on_a_corner_of_four(tmp_path, monkeypatch):
