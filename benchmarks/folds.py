@@ -31,6 +31,7 @@ from segdiff.metrics.intervals import bootstrap_interval
 from segdiff.metrics.table import Scoring
 from segdiff.settings import plain
 from segdiff.workflows.calibrate import Calibration
+from segdiff.workflows.confidence import ConfidenceCalibration
 from segdiff.workflows.evaluate import EvaluateOptions, evaluate, score_prediction
 from segdiff.workflows.load import load_predictor
 from segdiff.workflows.numbers import NumberCalibration
@@ -67,6 +68,7 @@ def main() -> None:
     calibration: dict[str, Any] = _fitted([fold.calibration for fold in folds])
     numbers = _numbers(folds, calibration)
     calibration["conformal"] = numbers.fit()
+    calibration["confidence"] = _confidence(folds, calibration)
     print(f"fitted to all: {calibration}")
     covered = _covered(numbers, [fold.number for fold in folds for _ in fold.shown])
     print(f"covered by intervals that are fitted to the other folds: {covered}")
@@ -117,6 +119,15 @@ def _numbers(folds: list[Fold], fitted: dict[str, Any]) -> NumberCalibration:
         for sample, said in fold.shown:
             found.add(said.at(**fitted), sample)
     return found
+
+
+def _confidence(folds: list[Fold], fitted: dict[str, Any]) -> list[float] | None:
+    """Confidence of objects, fitted to all folds at a temperature and a threshold."""
+    found, told = ConfidenceCalibration(), {name: fitted[name] for name in AS_IT_IS}
+    for fold in folds:
+        for sample, said in fold.shown:
+            found.add(said.at(**told), sample)
+    return found.fit()
 
 
 def _covered(numbers: NumberCalibration, folds: list[int]) -> dict[str, float | None]:

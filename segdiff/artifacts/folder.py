@@ -30,9 +30,10 @@ EXPORTS = "onnx"  # a folder of files for other runtimes (`segdiff.artifacts.exp
 KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "looks", "training")
 INFERENCE_KEYS = (
     *("window", "overlap", "weights", "threshold", "grid", "temperature", "channels", "class_name", "conformal"),
+    "confidence",
 )
 # What older files do not have.
-MAY_LACK = ("training", "looks", "grid", "temperature", "channels", "class_name", "conformal")
+MAY_LACK = ("training", "looks", "grid", "temperature", "channels", "class_name", "conformal", "confidence")
 SCALE_KEYS = ("mpp", "object_diameter_px")
 
 
@@ -48,7 +49,7 @@ class Artifact:
         sampling: the default of prediction.
         inference: window (pixels), overlap (share of a window), weights ("gaussian" | "constant"), threshold,
             temperature, grid (height, width that pictures are resized to, or null), class_name (what one object is),
-            conformal (how area and count become intervals).
+            conformal (how area and count become intervals), confidence (of objects, likewise).
         scale: mpp (micrometres per pixel it was trained at) and object_diameter_px; None where unknown.
         training: what is worth telling of its training; for the model card and `segdiff models`.
         identity: name and hash of the weights and settings; empty until saved or loaded.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ from segdiff.settings import plain
 
 KEYS = ("format_version", "members", "inference", "training")
 INFERENCE_KEYS = ("temperature", "threshold")
-MAY_LACK = "conformal"  # intervals of area and count, beside them
+# Beside them: intervals of area and count, confidence of objects.
+MAY_LACK: dict[str, Any] = {"conformal": Mapping, "confidence": Sequence}
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # of a folder right inside: no path leads elsewhere
 
 
@@ -131,10 +132,12 @@ def _wrong_names(names: Any) -> str:
 
 def _wrong_numbers(inference: Any) -> str:
     """Likewise of the temperature and threshold of all."""
-    if not isinstance(inference, Mapping) or set(inference) - {MAY_LACK} not in (set(), set(INFERENCE_KEYS)):
+    if not isinstance(inference, Mapping) or set(inference) - set(MAY_LACK) not in (set(), set(INFERENCE_KEYS)):
         return f"inference: {' and '.join(INFERENCE_KEYS)} are needed, or nothing"
-    if not isinstance(inference.get(MAY_LACK, {}), Mapping) or set(inference) == {MAY_LACK}:
-        return f"inference.{MAY_LACK}: a mapping, beside {' and '.join(INFERENCE_KEYS)}, is needed"
+    for name in (name for name in MAY_LACK if name in inference):
+        if not isinstance(inference[name], MAY_LACK[name]) or not set(inference) - set(MAY_LACK):
+            kind = "a mapping" if MAY_LACK[name] is Mapping else "a list"
+            return f"inference.{name}: {kind}, beside {' and '.join(INFERENCE_KEYS)}, is needed"
     numbers = {k: v for k, v in inference.items() if k in INFERENCE_KEYS}
     wrong = [f"{k}={v}" for k, v in numbers.items() if isinstance(v, bool) or not isinstance(v, (int, float))]
     if wrong or not numbers:

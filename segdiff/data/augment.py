@@ -36,7 +36,7 @@ from skimage.color import hed_from_rgb, rgb_from_hed  # noqa: E402
 BORDERS = {"black": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}
 NUMBERS = (
     *("rotation", "brightness", "contrast", "saturation", "hue", "colour_mix", "stain", "counterstain", "grey"),
-    *("exposure", "blur", "noise"),
+    *("exposure", "blur", "noise", "crop_statistics"),
 )
 DEGRADED = 0.3  # share of samples that are blurred, noisy, compressed: each by its own draw
 WORST_JPEG = 10
@@ -70,6 +70,8 @@ class Settings:
         blur: largest deviation in pixels of a Gaussian that blurs 3 samples in 10.
         noise: largest deviation of Gaussian noise of 3 samples in 10, as a part of the whole scale.
         jpeg: lowest quality of the JPEG compression of 3 samples in 10, 10 to 100; None: none.
+        crop_statistics: share of samples that are normalised as if the crop were the whole picture
+            (`segdiff.data.loader`): fields without any object are seen as they would be by themselves.
     """
 
     crop: int | None = None
@@ -92,6 +94,7 @@ class Settings:
     blur: float = 0.0
     noise: float = 0.0
     jpeg: int | None = None
+    crop_statistics: float = 0.0
 
     def __post_init__(self) -> None:
         if self.crop is not None and not 1 <= self.crop <= LARGEST_CROP:
@@ -111,8 +114,9 @@ class Settings:
             raise ConfigError(f"augmentation.jpeg is {self.jpeg}; a quality of {WORST_JPEG} to 100, or null for none")
         if self.stain > 1:
             raise ConfigError(f"augmentation.stain is {self.stain}; 1, which may take a stain away, is the most")
-        if self.grey > 1:
-            raise ConfigError(f"augmentation.grey is {self.grey}; it is a share of samples, at most 1")
+        for name in ("grey", "crop_statistics"):
+            if getattr(self, name) > 1:
+                raise ConfigError(f"augmentation.{name} is {getattr(self, name)}; it is a share of samples, at most 1")
         if self.hue > 0.5:
             raise ConfigError(f"augmentation.hue is {self.hue}; 0.5, half of the colour circle, is the most")
 

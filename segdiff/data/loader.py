@@ -41,6 +41,8 @@ class TrainingSamples:
         seed: 0 or more.
         prepare: what is done to each sample before augmentation, as `Protocol.as_seen`; None: nothing.
         cache_mb: memory for decoded images in each process; 0 reads every time.
+        crop_statistics: share of samples to whose augmented crop the normalisation is fitted, if it has a `fit`, as if
+            it were the whole image.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class TrainingSamples:
         seed: int,
         prepare: Callable[[Sample], Sample] | None = None,
         cache_mb: float = 1024,
+        crop_statistics: float = 0.0,
     ) -> None:
         if seed < 0:
             raise ConfigError(f"seed is {seed}; it must be 0 or more")
@@ -59,6 +62,7 @@ class TrainingSamples:
         self.augment = augment
         self.seed = seed
         self.prepare = prepare
+        self.crop_statistics = crop_statistics
         self._visits = np.repeat(np.arange(len(dataset)), dataset.repeats or 1)
         self._cache_bytes = self._room = cache_mb * _MEGABYTE
         self._kept: dict[int, tuple[Sample, Normalise]] = {}
@@ -73,7 +77,7 @@ class TrainingSamples:
         """Sample n: image float32 (3, h, w) normalised, mask float32 (M, h, w) of -1 and +1, and n."""
         if n < 0:
             raise IndexError(f"training sample {n}; they are numbered from 0")
-        augment_seed, rater = random_words(self.seed, SAMPLE, n, 2)
+        augment_seed, rater, coin = random_words(self.seed, SAMPLE, n, 3)
         sample, normalise = self._sample(self.image_index(n))
         truth = sample.mask[int(rater) % len(sample.mask)]
         context = getattr(normalise, "context", None)
@@ -84,6 +88,8 @@ class TrainingSamples:
                 sample.image, truth, int(augment_seed), context.astype(sample.image.dtype)
             )
             normalise = normalise.refitted(context)  # type: ignore[attr-defined]
+        if int(coin) < self.crop_statistics * 2**64 and hasattr(self.normalise, "fit"):
+            normalise = self.normalise.fit(image)
         image = np.ascontiguousarray(normalise(image).transpose(2, 0, 1), dtype=np.float32)
         mask = mask.astype(np.float32) * 2 - 1
         return {"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "n": n}

@@ -14,7 +14,7 @@ from segdiff.errors import ConfigError
 from segdiff.inference.blend import STRIP
 from segdiff.inference.layers import Allocate
 from segdiff.inference.looks import NO_OBJECT
-from segdiff.inference.options import ConformalSettings, PredictOptions, conformal_at
+from segdiff.inference.options import ConformalSettings, PredictOptions, check_confidence, confidence_at, conformal_at
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.protocol import Predictor, SingleModel
 from segdiff.inference.run import Progress
@@ -35,6 +35,7 @@ class Ensemble:
         temperature: of what the members say together, as it was fitted to that; None: of each its own.
         threshold: likewise; None: the mean of theirs.
         conformal: likewise of area and count; None: no intervals, since those of the members are not of their mean.
+        confidence: likewise, coefficients of the confidence in objects (`segdiff.inference.confidence`).
     Raises:
         ConfigError: fewer than two, or members that do not go together.
     """
@@ -46,6 +47,7 @@ class Ensemble:
         temperature: float | None = None,
         threshold: float | None = None,
         conformal: ConformalSettings | None = None,
+        confidence: Sequence[float] | None = None,
     ) -> None:
         self.members = list(members)
         _check_members(self.members)
@@ -56,7 +58,11 @@ class Ensemble:
             threshold = float(np.mean([member.inference.threshold for member in members]))
         known = first.inference.temperature if temperature is None else temperature
         self.inference = replace(
-            first.inference, threshold=threshold, temperature=known, conformal=conformal or ConformalSettings()
+            first.inference,
+            threshold=threshold,
+            temperature=known,
+            conformal=conformal or ConformalSettings(),
+            confidence=check_confidence(confidence),
         )
 
     @property
@@ -190,13 +196,15 @@ class Ensemble:
     def _finished(self, mean: _Mean, options: PredictOptions) -> Prediction:
         pooled, threshold = self._pooled(options)
         threshold = self.inference.threshold if threshold is None else threshold
+        known = self.inference.temperature if pooled is None else pooled
         found = mean.finish(pooled, threshold)
         return replace(
             found,
             model=self.identity,
             raw_probability=found.raw_probability if options.keep_raw else None,
             class_name=self.inference.class_name,
-            conformal=conformal_at(self.inference, threshold, self.inference.temperature if pooled is None else pooled),
+            conformal=conformal_at(self.inference, threshold, known),
+            confidence_coefficients=confidence_at(self.inference, known),
         )
 
 

@@ -29,7 +29,7 @@ class FoundObject:
         area: pixels.
         probability: mean over its pixels.
         uncertainty: likewise; None where there is a single chain.
-        confidence: share of the chains that have it; None unless chains were kept.
+        confidence: that it is a true one (`Prediction.confidence`); None where nothing is known of it.
     """
 
     label: int
@@ -159,8 +159,13 @@ def speck_limit(areas: NDArray[np.integer], judges: NDArray[np.integer]) -> floa
     make specks of all nuclei. It is said by the pixels: half of them belong to objects that are as large or larger, so
     that many specks do not pass for what is usual.
     """
-    ordered = np.sort(judges if judges.any() else areas)
-    return float(LEAST_AREA * ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
+    return LEAST_AREA * typical_area(judges if judges.any() else areas)
+
+
+def typical_area(areas: NDArray[np.integer]) -> float:
+    """Return the area that objects have which are as large or larger, and hold half of all pixels; some are needed."""
+    ordered = np.sort(areas)
+    return float(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)])
 
 
 def _in_order(labels: NDArray[np.int32], inside: NDArray[np.integer]) -> None:
@@ -204,6 +209,16 @@ def _overlaps(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> tuple[NDArr
     lengths = np.diff(starts, append=ours.size)
     pairs = coo_matrix((lengths, (ours[starts], theirs[starts]))).tocsr().tocoo()  # adds up what is of the same pair
     return pairs.row, pairs.col, pairs.data
+
+
+def means_and_areas(
+    labels: NDArray[np.int32], values: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.integer]]:
+    """Return the mean of a map over each object 1, 2, ... and how many pixels it has: (n,) each."""
+    inside = np.flatnonzero(labels)
+    label, count = labels.take(inside), int(labels.max(initial=0))
+    areas = np.bincount(label, minlength=count + 1)[1:]
+    return np.bincount(label, values.take(inside), minlength=count + 1)[1:] / areas.clip(1), areas
 
 
 def describe_objects(

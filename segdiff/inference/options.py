@@ -11,6 +11,7 @@ from segdiff.data.targets import check_channels
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.blend import weights_named
+from segdiff.inference.confidence import TERMS
 from segdiff.inference.temperature import check_temperature
 from segdiff.inference.windows import window_starts
 from segdiff.settings import plain
@@ -68,6 +69,8 @@ class InferenceSettings:
         channels: what the mask channels of the model are (`segdiff.data.targets`): the mask, or mask and core.
         class_name: what one object is, such as "Nucleus": outlines carry it.
         conformal: how area and count become intervals at this threshold and temperature.
+        confidence: coefficients that make a probability of what is known of an object (`segdiff.inference.confidence`),
+            at this temperature; None: not fitted.
     Raises:
         ConfigError: a value outside those.
     """
@@ -81,8 +84,10 @@ class InferenceSettings:
     channels: tuple[str, ...] = ("mask",)
     class_name: str = "Object"
     conformal: ConformalSettings = ConformalSettings()
+    confidence: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "confidence", check_confidence(self.confidence))
         if self.grid is not None:
             object.__setattr__(self, "grid", check_grid(self.grid))
         weights_named(self.weights)
@@ -202,6 +207,27 @@ def conformal_at(settings: InferenceSettings, threshold: float, temperature: flo
     """Return the intervals of a model's settings, or none at a threshold or temperature that are not its own."""
     own = (threshold, temperature) == (settings.threshold, settings.temperature)
     return settings.conformal if own else ConformalSettings(settings.conformal.level)
+
+
+def confidence_at(settings: InferenceSettings, temperature: float) -> tuple[float, ...] | None:
+    """Return the coefficients of a model's settings, or None at a temperature that is not its own."""
+    return settings.confidence if temperature == settings.temperature else None
+
+
+def needs_chains(settings: InferenceSettings, options: PredictOptions) -> bool:
+    """Return whether the confidence in objects has to be taken from chains, under these options."""
+    temperature = settings.temperature if options.temperature is None else options.temperature
+    return confidence_at(settings, temperature) is None
+
+
+def check_confidence(coefficients: Sequence[float] | None) -> tuple[float, ...] | None:
+    """ConfigError unless it is None, or as many finite numbers as there are terms (`segdiff.inference.confidence`)."""
+    if coefficients is None:
+        return None
+    if len(coefficients) != len(TERMS) or not all(-float("inf") < value < float("inf") for value in coefficients):
+        needed = f"{len(TERMS)} finite numbers are needed: {', '.join(TERMS)}"
+        raise ConfigError(f"confidence={list(coefficients)}: {needed}")
+    return tuple(float(value) for value in coefficients)
 
 
 def check_threshold(threshold: float) -> float:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError, ShapeError
-from segdiff.inference.objects import FoundObject, describe_objects, separate, shares_of_chains
+from segdiff.inference.confidence import object_confidence
+from segdiff.inference.objects import FoundObject, describe_objects, means_and_areas, separate, shares_of_chains
 from segdiff.inference.options import ConformalSettings
 from segdiff.inference.overlay import draw_overlay
 from segdiff.inference.temperature import check_temperature, temper, temper_threshold
@@ -40,6 +41,8 @@ class Prediction:
         class_name: what one object is, such as "Nucleus".
         conformal: how area and count become intervals (`segdiff.workflows.numbers`); nothing is fitted where threshold
             or temperature are not the model's own.
+        confidence_coefficients: make a probability of what is known of an object (`inference.confidence`); None where
+            the model has none, or the temperature is not its own.
     """
 
     probability: NDArray[np.float32]
@@ -56,6 +59,7 @@ class Prediction:
     remarks: tuple[str, ...] = ()
     class_name: str = "Object"
     conformal: ConformalSettings = ConformalSettings()
+    confidence_coefficients: tuple[float, ...] | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -67,12 +71,16 @@ class Prediction:
         return separate(self.single_mask(), self.core)
 
     def confidence(self, instances: NDArray[np.int32]) -> NDArray[np.float64] | None:
-        """For each of these objects the share of chains that have it, in order; None unless several chains
-        were kept.
+        """Return how sure each of these objects is, in their order: (n,), in [0, 1].
 
-        A chain has an object if one that is told apart in its own mask (above `chain_threshold`) overlaps it with an
-        IoU above 0.5.
+        Where the model's confidence was calibrated: how likely it is a true object, by its mean probability and size
+        (`inference.confidence`). Elsewhere the share of chains that have it, which is no probability: a chain has an
+        object if one that is told apart in its own mask (above `chain_threshold`) overlaps it with an IoU above 0.5.
+        None unless several chains were kept.
         """
+        if self.confidence_coefficients is not None:
+            probability, area = means_and_areas(instances, self.probability)
+            return object_confidence(self.confidence_coefficients, probability, area)
         if self.chains is None or len(self.chains) < 2:
             return None
         cores = self.core_chains if self.core_chains is not None else [None] * len(self.chains)
@@ -98,6 +106,7 @@ class Prediction:
             threshold=threshold,
             chain_threshold=temper_threshold(threshold, 1 / temperature),
             conformal=ConformalSettings(),
+            confidence_coefficients=None,
         )
 
     def overlay(self, image: NDArray[Any], labels: NDArray[np.integer] | None = None) -> NDArray[np.uint8]:

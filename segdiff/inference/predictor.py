@@ -18,7 +18,14 @@ from segdiff.inference.blend import Blend, weights_named
 from segdiff.inference.chains import ChainStatistics
 from segdiff.inference.layers import Allocate, empty_blend, layers_of, square_root, stacked, tempered
 from segdiff.inference.objects import typical_diameter
-from segdiff.inference.options import ComputeOptions, InferenceSettings, PredictOptions, conformal_at, scale_factor
+from segdiff.inference.options import (
+    ComputeOptions,
+    InferenceSettings,
+    PredictOptions,
+    confidence_at,
+    conformal_at,
+    scale_factor,
+)
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import Picture, Progress, WindowRunner
@@ -256,6 +263,7 @@ class ModelPredictor:
             chain_threshold=temper_threshold(threshold, 1 / temperature),
             class_name=self.inference.class_name,
             conformal=conformal_at(self.inference, threshold, temperature),
+            confidence_coefficients=confidence_at(self.inference, temperature),
         )
 
     def scale_factor(self, options: PredictOptions) -> float:

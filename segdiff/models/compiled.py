@@ -28,8 +28,8 @@ class CompiledDenoiser(nn.Module):
         self.network = network
         self.size_multiple, self.packed = network.size_multiple, getattr(network, "packed", 1)
         graphs: dict[str, Any] = {"mode": "reduce-overhead"} if device.type == "cuda" and backend == "inductor" else {}
-        self._encode = torch.compile(network.encode, backend=backend, **graphs)
-        self._denoise = torch.compile(network.forward, backend=backend, **graphs)
+        self._encode: Any = torch.compile(network.encode, backend=backend, **graphs)
+        self._denoise: Any = torch.compile(network.forward, backend=backend, **graphs)
 
     def encode(self, image: Tensor) -> Any:
         features = self._encode(image)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 def soft_dice_loss(x_0: Tensor, mask: Tensor) -> Tensor:
     """1 - soft Dice of (x_0 + 1) / 2 clamped to [0, 1], for each sample: (N,)."""
-    from monai.losses import DiceLoss  # some seconds to import: only for runs that use it
+    from monai.losses.dice import DiceLoss  # some seconds to import: only for runs that use it
 
     per_channel = DiceLoss(reduction="none")((x_0.clamp(-1, 1) + 1) / 2, (mask + 1) / 2)
     return per_channel.flatten(1).mean(1)

@@ -135,7 +135,9 @@ def build_experiment(config: Mapping[str, Any], folder: Path, processes: Process
         processes,
         device,
         segmenter.to(device),
-        TrainingSamples(train, normalisation, augment, options.seed, prepare),
+        TrainingSamples(
+            train, normalisation, augment, options.seed, prepare, crop_statistics=augment.settings.crop_statistics
+        ),
         validation,
         protocol,
         normalisation,

@@ -21,6 +21,7 @@ from segdiff.training.panels import draw_panels
 from segdiff.training.settings import TrainerSettings
 from segdiff.training.tracking import Tracking
 from segdiff.workflows.calibrate import Calibration
+from segdiff.workflows.confidence import ConfidenceCalibration
 from segdiff.workflows.evaluate import EvaluateOptions, Watch, evaluate
 from segdiff.workflows.load import predictor_of
 from segdiff.workflows.numbers import NumberCalibration
@@ -61,21 +62,28 @@ class Validation:
         return self._score(artifact, None, "final.png", step, during=False)
 
     def calibrated(self, artifact: Artifact) -> Artifact:
-        """The artifact with temperature and threshold fitted to all validation images, then intervals of numbers.
+        """The artifact with all that is fitted to validation images.
 
-        These are of masks by the fitted threshold, which is known only when all images were seen: they are predicted
-        once more, where they suffice for an interval.
+        Temperature and threshold first; then confidence of objects and, where there are enough images, intervals of
+        numbers. These are of masks by the fitted threshold, which is known only when all images were seen: they are
+        predicted once more.
         """
         found = Calibration()
         self._predicted(artifact, lambda sample, said: found.add(said.probability, sample.mask), temperature=1.0)
         temperature = found.temperature()
         fitted: dict[str, Any] = {"temperature": temperature, "threshold": found.threshold(temperature)}
         artifact = replace(artifact, inference={**artifact.inference, **fitted})
-        if len(self.dataset) < least_images():
-            return artifact
-        numbers = NumberCalibration()
-        self._predicted(artifact, lambda sample, said: numbers.add(said, sample))
-        return replace(artifact, inference={**artifact.inference, "conformal": numbers.fit()})
+        numbers, confidence = NumberCalibration(), ConfidenceCalibration()
+        enough = len(self.dataset) >= least_images()
+
+        def watch(sample: Sample, said: Prediction) -> None:
+            confidence.add(said, sample)
+            if enough:
+                numbers.add(said, sample)
+
+        self._predicted(artifact, watch)
+        fitted = {"confidence": confidence.fit(), **({"conformal": numbers.fit()} if enough else {})}
+        return replace(artifact, inference={**artifact.inference, **fitted})
 
     def _predicted(self, artifact: Artifact, watch: Watch, temperature: float | None = None) -> None:
         """Show `watch` what the artifact predicts of all validation images."""

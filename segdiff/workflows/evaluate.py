@@ -14,7 +14,7 @@ from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.objects import numbered
 from segdiff.data.protocols import Protocol
 from segdiff.errors import ConfigError, DataError
-from segdiff.inference.options import LENGTHS, PredictOptions
+from segdiff.inference.options import LENGTHS, PredictOptions, needs_chains
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.protocol import Predictor
 from segdiff.metrics.table import Scoring
@@ -27,13 +27,7 @@ from segdiff.workflows.scoring import score, summarise
 
 Watch = Callable[[Sample, Prediction], None]
 OF_PROTOCOL = (*LENGTHS, "windows", "grid")
-OF_CHAINS = {
-    "chains",
-    "samples",
-    "confidence",
-    "chain_areas",
-    "chain_counts",
-}  # what metrics need that single chains tell
+OF_CHAINS = {"chains", "samples", "chain_areas", "chain_counts"}  # what metrics need that single chains tell
 SAMPLES: dict[str, Callable[[Prediction], NDArray[np.float64] | None]] = {
     "chain_areas": chain_areas,
     "chain_counts": chain_counts,
@@ -157,12 +151,13 @@ class _Scorer:
         shown = self.protocol.prepare(sample)
         if self.scoring.scores_objects:
             _numbered(shown)  # a truth that does not tell objects apart is found before any work
-        mpp = self.protocol.mpp(self.dataset.mpp, sample.image.shape[0])
+        mpp, needs = self.protocol.mpp(self.dataset.mpp, sample.image.shape[0]), self.scoring.needs
         told = replace(
             self.options,
             mpp=mpp if self.protocol.adapt_scale and self.predictor.takes_mpp else None,
             grid=self.protocol.grid,
-            keep_chains=bool(OF_CHAINS & self.scoring.needs),
+            keep_chains=bool(OF_CHAINS & needs)
+            or ("confidence" in needs and needs_chains(self.predictor.inference, self.options)),
             keep_raw=True,
         )
         prediction = self.predictor.predict(shown.image, told, progress=report)

@@ -17,7 +17,7 @@ from segdiff.data.sources.open import open_slide
 from segdiff.data.sources.pixel_size import PixelSize, read_pixel_size
 from segdiff.data.stored import ReadOptions
 from segdiff.errors import ConfigError, DataError, MissingError, SegdiffError, UserError
-from segdiff.inference.options import PredictOptions
+from segdiff.inference.options import PredictOptions, needs_chains
 from segdiff.inference.protocol import Predictor
 from segdiff.settings import changed, plain
 from segdiff.workflows.numbers import intervals_of
@@ -299,13 +299,14 @@ def _predict_picture(
     notes: list[str] = []
     array = read_image(image, options.read, notes)
     kept = array.shape[0] * array.shape[1] * predictor.kept_maps(options.prediction)
-    told = replace(options.prediction, keep_chains=options.measures and kept <= MOST_KEPT)
+    wanted = options.measures and needs_chains(predictor.inference, options.prediction)
+    told = replace(options.prediction, keep_chains=wanted and kept <= MOST_KEPT)
     prediction = predictor.predict(array, told, progress=lambda done, total: report(done / total))
     result = Result(prediction, array, options.objects_mpp, image.name, tells_objects_apart(options.outputs))
     written = save_result(result, folder, image.stem, options.outputs, options.overwrite)
     numbers = intervals_of(prediction, result.labels if tells_objects_apart(options.outputs) else None)
     remarks = [*notes, *prediction.remarks]
-    if options.measures and not told.keep_chains:
+    if wanted and not told.keep_chains:
         remarks.append(TOO_LARGE)
     left = [path.name for name, path in output_paths(folder, image.stem).items() if name not in written]
     remarks += [LEFT.format(name) for name in left if (folder / name).exists()]

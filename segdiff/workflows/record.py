@@ -216,6 +216,7 @@ def _runs(path: Path) -> list[dict[str, Any]]:
                 one["inference"].setdefault("channels", ["mask"])
                 one["inference"].setdefault("class_name", CLASS_NAME_BEFORE)
                 one["inference"].setdefault("conformal", plain(ConformalSettings()))
+                one["inference"].setdefault("confidence", None)
         if "options" not in run:
             run["options"] = {
                 "prediction": {name: run.get(name) for name in PredictOptions().deciding()},

@@ -110,6 +110,26 @@ def test_augmentation_differs_from_sample_to_sample():
     assert len(set(seeds)) == 100
 
 
+class ByMean:
+    """A normalisation that takes away the mean of what it is fitted to."""
+
+    def fit(self, image: object):
+        mean = np.float32(np.asarray(image[::1, ::1]).mean())
+        return lambda part: part.astype(np.float32) - mean
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_of_crops_is_normalised_by_itself(share):
+    data = Made(1)
+    data.read = lambda index: Sample(
+        "0", np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3), np.zeros((1, 1, 8, 8), np.uint8)
+    )
+    # The mean of the upper half differs from that of the image: only a crop that was fitted to itself has mean 0.
+    samples = TrainingSamples(data, ByMean(), lambda i, m, s: (i[:4], m[:, :4]), seed=0, crop_statistics=share)
+    alone = [abs(float(samples[n]["image"].mean())) < 1e-3 for n in range(200)]
+    assert np.mean(alone) == pytest.approx(share, abs=0.08 if 0 < share < 1 else 0)
+
+
 def test_every_rater_is_drawn():
     samples = TrainingSamples(Made(1, raters=3), as_float, unchanged, seed=0)
     drawn = [int(samples[n]["mask"][0, :, 0].argmax()) for n in range(90)]

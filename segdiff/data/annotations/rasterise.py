@@ -132,7 +132,7 @@ def extent(annotation: Annotation) -> tuple[float, float, float, float]:
         low = np.array([one.left, one.top], np.float64)
         corners = [*corners, np.stack([low, low + one.pixels.shape[::-1]])]
     points = np.concatenate(corners)
-    return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())  # type: ignore[return-value]
+    return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
 
 
 def reaches_over(annotation: Annotation, height: int, width: int) -> bool:

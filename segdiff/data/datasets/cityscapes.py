@@ -27,9 +27,10 @@ from segdiff.data.annotations.coco import decode, is_polygon
 from segdiff.data.annotations.rasterise import whole
 from segdiff.data.datasets.base import Dataset, Sample
 from segdiff.data.hdf5 import find_array, open_hdf5, read_array
-from segdiff.data.images import read_image, to_rgb, value_scale
+from segdiff.data.images import read_image, to_rgb
 from segdiff.data.random_words import BOX, random_words
 from segdiff.data.splits import check_split, of_fold
+from segdiff.data.value_range import value_scale
 from segdiff.errors import ConfigError, DataError, MissingError
 
 CLASSES = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")

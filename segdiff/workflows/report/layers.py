@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.images import to_rgb, value_scale
+from segdiff.data.images import to_rgb
 from segdiff.data.resize import resize_image, truth_to_grid
+from segdiff.data.value_range import value_scale
 from segdiff.errors import SegdiffError
 from segdiff.inference.overlay import draw_overlay
 from segdiff.workflows.report.encode import QUALITY, flat_png, map_colours, outline_png, webp
