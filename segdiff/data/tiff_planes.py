@@ -17,7 +17,7 @@ from segdiff.errors import DataError
 
 STACK = "choose one (segdiff predict --page N; --z N, middle or max where they are planes of one depth)"
 ADDED = ("Thumbnail", "Label", "Macro")  # tifffile's names for what scanners put beside a slide
-NARROW, LEAST_SIDE = 4, 16  # pixels: of what is no picture of its own, and of what is one
+NARROW, LEAST_SIDE = 8, 16  # pixels: of what is no picture of its own, and of what is one
 NAMES = {"Z": "planes (z)", "C": "channels", "T": "times", "Q": "pictures", "I": "pictures"}
 
 

@@ -125,7 +125,7 @@ def test_pyramids_give_the_whole_picture_without_a_word(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("channels", [2, 3, 4, 6])
 @pytest.mark.parametrize("writer", ["plain", "compressed", "imagej", "one directory"])
 def test_colours_written_as_narrow_pictures_are_colours(tmp_path, kind, channels, writer):
     if writer == "imagej" and kind not in ("uint8", "uint16", "float32"):
