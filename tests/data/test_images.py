@@ -253,3 +253,13 @@ def test_other_files_are_named(tmp_path, content, said, suffix):
     with pytest.raises(DataError) as error:
         read_image(path)
     assert said in str(error.value) and str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("height", [101, 70_000, 16_711_703])
+def test_a_header_of_more_rows_than_the_file_holds_is_told(tmp_path, height):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.zeros((100, 31), np.uint8))
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(np.uint32(height).item())
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path)
