@@ -1,8 +1,8 @@
 """Area and count: what intervals cover by chains, by thresholds, and as they are fitted to other pictures.
 
     python benchmarks/number_intervals.py --model nuclei --dataset monuseg --root DIR --split all --json FILE
-    python benchmarks/number_intervals.py --model nuclei --dataset folder --root DIR --split all \\
-        --groups DIR/index.csv --every 4 --json FILE
+    python benchmarks/number_intervals.py --model FOLD_1 --dataset folder --root DIR --split val --fold 1 \\
+        --groups DIR/index.csv --like "human_|mouse_" --json FILE
 
 Fitted intervals are of the pictures outside of a picture's own group (an organ, a patient; without --groups each
 picture by itself), so what they cover here is what they cover elsewhere. "one width": the same relative width for all
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,10 +51,10 @@ METHODS = {"one width, no shift": (False, False), "one width": (False, True), "b
 
 
 class Some(Dataset):
-    """Every n-th picture of a data set."""
+    """Some pictures of a data set, by their places."""
 
-    def __init__(self, whole: Dataset, every: int) -> None:
-        self.kind, self.whole, self.chosen = whole.kind, whole, range(0, len(whole), every)
+    def __init__(self, whole: Dataset, chosen: Sequence[int]) -> None:
+        self.kind, self.whole, self.chosen = whole.kind, whole, chosen
         super().__init__(whole.split, [whole.names[i] for i in self.chosen], whole.mpp)
 
     def read(self, index: int) -> Sample:
@@ -100,12 +102,13 @@ def fitted(found: NumberCalibration, estimates: Mapping[str, Sequence[float]], g
         for method, (own, shift) in METHODS.items():
             deviations = np.array(found.deviations[name]) if own else np.ones(errors.size)
             covered, widths = left_out(errors, deviations, values, groups, shift)
-            by_group = [covered[[one == group for one in groups]].mean() for group in sorted(set(groups))]
+            by_group = {group: float(covered[[one == group for one in groups]].mean()) for group in sorted(set(groups))}
             table[f"{name}, {method}"] = {
                 "covered": int(covered.sum()),
                 "coverage": float(covered.mean()),
                 "low_high": bootstrap_interval(covered.tolist()),
-                "mean_over_groups": float(np.mean(by_group)),
+                "mean_over_groups": float(np.mean(list(by_group.values()))),
+                "by_group": by_group if len(by_group) < len(groups) else None,
                 "width_mean": float(widths.mean()),
                 "width_median": float(np.median(widths)),
             }
@@ -120,12 +123,16 @@ def main() -> None:
     parser.add_argument("--split", default="all")
     parser.add_argument("--fold", type=int, help="of the data set: its pictures of --split val were held out")
     parser.add_argument("--groups", type=Path, help="table with the columns stem (or name) and group")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
+    parser.add_argument("--like", default="", help="pattern that a group's name begins with; others are left out")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th picture of these")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     predictor = load_predictor(args.model, device="cpu")
     options = {} if args.fold is None else {"fold": args.fold}
-    dataset = Some(build_dataset(args.dataset, args.root, args.split, **options), args.every)
+    whole = build_dataset(args.dataset, args.root, args.split, **options)
+    all_groups = group_of(args.groups, whole.names)
+    dataset = Some(whole, [i for i, group in enumerate(all_groups) if re.match(args.like, group)][:: args.every])
+    groups = [all_groups[i] for i in dataset.chosen]
     found, estimates = NumberCalibration(), {name: [] for name in QUANTITIES}
 
     def watch(sample: Sample, said: Prediction) -> None:
@@ -134,7 +141,7 @@ def main() -> None:
         estimates["count"].append(float(said.instances().max(initial=0)))
 
     scores = evaluate(predictor, dataset, NATIVE, scoring=Scoring(tuple(SCORES)), watch=watch)
-    table = fitted(found, estimates, group_of(args.groups, dataset.names))
+    table = fitted(found, estimates, groups)
     print(f"{scores['model']}, {scores['n']} pictures of {args.dataset}, {scores['sampling']['chains']} chains\n")
     print("| score | mean |\n| --- | --- |")
     for name in SCORES:
@@ -145,7 +152,10 @@ def main() -> None:
         widths = f"{row['width_mean']:.3f} | {row['width_median']:.3f}"
         print(f"| {method} | {covered} | {row['mean_over_groups']:.3f} | {widths} |")
     if args.json:
-        write_json(args.json, {"fitted": table, "every": args.every, "conformal": found.fit(), **scores})
+        write_json(
+            args.json,
+            {"fitted": table, "every": args.every, "groups": Counter(groups), "conformal": found.fit(), **scores},
+        )
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from segdiff.inference.protocol import Predictor
     from segdiff.workflows.compare import compare, read_scores
     from segdiff.workflows.evaluate import EvaluateOptions, evaluate
+    from segdiff.workflows.file_options import PredictFilesOptions
     from segdiff.workflows.outputs import save_prediction
-    from segdiff.workflows.predict_files import PredictFilesOptions
     from segdiff.workflows.predict_files import predict_files as predict
     from segdiff.workflows.score import score_files as score
 
@@ -69,7 +69,7 @@ _HOMES = {
     "Artifact": "segdiff.artifacts.folder",
     "Ensemble": "segdiff.inference.ensemble",
     "EvaluateOptions": "segdiff.workflows.evaluate",
-    "PredictFilesOptions": "segdiff.workflows.predict_files",
+    "PredictFilesOptions": "segdiff.workflows.file_options",
     "PredictOptions": "segdiff.inference.options",
     "Prediction": "segdiff.inference.prediction",
     "Predictor": "segdiff.inference.protocol",

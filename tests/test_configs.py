@@ -10,6 +10,7 @@ from segdiff.data.augment import Settings as AugmentationSettings
 from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import DATASETS
 from segdiff.data.protocols import get_protocol
+from segdiff.errors import ConfigError
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.settings import plain, read_settings
@@ -79,3 +80,48 @@ def test_the_augmentation_none_names_every_setting_and_what_changes_nothing():
 def test_every_file_says_what_it_is(path: Path):
     first = path.read_text().splitlines()[:2]
     assert any(line.startswith("# ") and len(line) > 20 for line in first), f"{path}: begin with a comment"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain",
+        "Gewebe Färbung",
+        "a=b",
+        "a;b",
+        "a,b",
+        "[a]",
+        "{a: b}",
+        "it's",
+        'say "this"',
+        "$HOME",
+        "back\\slash",
+        'both \\" of them',
+        "ends with \\",
+        "a#b",
+        "(a)",
+        "null",
+        "1e3",
+    ],
+)
+@pytest.mark.parametrize("key", ["dataset.root", "run.dir"])
+def test_paths_work_as_typed(tmp_path, monkeypatch, name, key):
+    folder = tmp_path / name
+    folder.mkdir()
+    group, setting = key.split(".")
+    assert compose(["dataset.root=x", f"{key}={folder}"])[group][setting] == str(folder)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert compose(["dataset.root=x", f"{key}=~/{name}"])[group][setting] == str(folder)
+    assert compose(["dataset.root=x", f"dataset.root='{tmp_path}/of quotes'"])["dataset"]["root"] == (
+        f"{tmp_path}/of quotes"
+    )
+
+
+@pytest.mark.parametrize("name", ["a=b", "[a", "a;b c", "a,b"])
+def test_paths_that_are_not_there_say_how_to_quote_or_are_kept(name):
+    try:
+        found = compose([f"dataset.root=/nowhere/{name}"])["dataset"]["root"]
+    except ConfigError as error:
+        assert f"'dataset.root=\"/nowhere/{name}\"'" in str(error)
+    else:
+        assert found == f"/nowhere/{name}"

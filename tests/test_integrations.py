@@ -25,7 +25,7 @@ def test_the_script_for_qupath_calls_predict_as_it_is():
 
 
 def test_the_script_for_qupath_reads_what_predict_writes():
-    plain = f"region${{i}}_{OUTPUTS['outlines'].suffix}"
+    plain = f"${{names[i]}}_{OUTPUTS['outlines'].suffix}"
     assert f'"{plain}"' in GROOVY and f'"{packed(plain)}"' in GROOVY
 
 

@@ -22,6 +22,7 @@ def channel = null                 // name of the channel that shows the nuclei,
 def more = []                      // further options of `segdiff predict`, such as ["--device", "cuda"]
 // ---------------------------------------------------------------------------------------------------------------------
 
+def MOST = 250_000_000             // pixels of an exported region
 def imageData = getCurrentImageData()
 def server = imageData.getServer()
 if (!server.isRGB() && server.nChannels() > 1) {
@@ -45,9 +46,16 @@ def rois = parents.isEmpty() ?
 def folder = Files.createTempDirectory("segdiff").toFile()
 try {
     def requests = rois.collect { RegionRequest.createInstance(server.getPath(), downsample, it) }
+    requests.each {
+        if (it.getWidth() / downsample * (it.getHeight() / downsample) > MOST)
+            throw new IllegalArgumentException("This region is too large to be exported: run `segdiff predict --image SLIDE --instances` " +
+                "on the slide's own file, and drag its _outlines.geojson into QuPath")
+    }
     def suffix = server.isRGB() ? "png" : "tif"
+    // An object's id is made of the picture's name and its number: the name is of this image and region alone.
+    def names = requests.collect { "region_" + UUID.nameUUIDFromBytes("${it}".getBytes("UTF-8")) }
     requests.eachWithIndex { request, i ->
-        writeImageRegion(server, request, new File(folder, "region${i}.${suffix}").getAbsolutePath())
+        writeImageRegion(server, request, new File(folder, "${names[i]}.${suffix}").getAbsolutePath())
     }
 
     def results = new File(folder, "out")
@@ -55,7 +63,7 @@ try {
     if (calibration.hasPixelSizeMicrons())
         command += ["--mpp", String.valueOf(calibration.getAveragedPixelSizeMicrons() * downsample)]
     command += more
-    command += ["--image"] + requests.indices.collect { new File(folder, "region${it}.${suffix}").getAbsolutePath() }
+    command += ["--image"] + names.collect { new File(folder, "${it}.${suffix}").getAbsolutePath() }
     println command.join(" ")
     def process = new ProcessBuilder(command.collect { it.toString() }).redirectErrorStream(true).start()
     process.getInputStream().eachLine { println it }
@@ -63,8 +71,8 @@ try {
         throw new RuntimeException("segdiff did not finish; the lines above say why")
 
     requests.eachWithIndex { request, i ->
-        def plain = new File(results, "region${i}_outlines.geojson")
-        def packed = new File(results, "region${i}_outlines.geojson.gz")  // of very many objects
+        def plain = new File(results, "${names[i]}_outlines.geojson")
+        def packed = new File(results, "${names[i]}_outlines.geojson.gz")  // of very many objects
         def stream = plain.exists() ? plain.newInputStream() : new GZIPInputStream(packed.newInputStream())
         def found = stream.withCloseable { PathIO.readObjectsFromGeoJSON(it) }
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "train": "train a model; options are those of conf/, as dataset.root=DIR",
     "predict": "masks, probabilities, uncertainty and overlays of images",
     "evaluate": "scores of a model on a data set",
-    "join": "one of the scores of several parts (evaluate --part)",
+    "join": "one of several parts: scores of evaluate, tables of predict",
     "score": "scores of masks made by any tool",
     "report": "a page to look at predictions, scores or a training with",
     "compare": "the paired difference between two files of scores",

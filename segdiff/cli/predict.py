@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +22,11 @@ from segdiff.cli.options import (
     predictor_from,
     read_options_from,
 )
+from segdiff.errors import ConfigError
 
 if TYPE_CHECKING:
-    from segdiff.workflows.predict_files import PredictFilesOptions
+    from segdiff.workflows.engine import Engine
+    from segdiff.workflows.file_options import PredictFilesOptions
 
 PROG = "segdiff predict"
 LISTED = 20  # so many images have their files listed on the terminal
@@ -36,13 +40,15 @@ with --instances, or by their names in --outputs, of every object,
   NAME_labels.tif        its number, 0 is background
   NAME_objects.csv       place, size, shape, colour, mean probability and uncertainty, confidence
   NAME_outlines.geojson  its outline, for QuPath
+  NAME_objects.parquet   table and outlines, only if --outputs names parquet (pip install 'segdiff[parquet]')
 with --samples K, for models that were trained on the masks of several raters,
   NAME_sample_1.png      ... NAME_sample_K.png: whole masks, the likeliest first
   NAME_agreement.tif     the share of all samples that mark a pixel
 Whole slides (SVS, pyramidal TIFF, OME-Zarr, and what OpenSlide reads) give NAME_mask.ome.tif, and NAME_labels.ome.tif
 in place of NAME_labels.tif; NAME_tissue.png and .geojson say where tissue was found. Maps of numbers of slides are
 written where --outputs names them: NAME_probability.ome.tif, NAME_uncertainty.ome.tif.
-And prediction.json says how they were made. --outputs takes the names without NAME_ and suffix."""
+summary.csv has a row an image: objects, areas, warnings; prediction.json says how all were made.
+--outputs takes the names without NAME_ and suffix."""
 
 
 def build_parser() -> Parser:
@@ -61,6 +67,12 @@ def build_parser() -> Parser:
     there.add_argument("--resume", action="store_true", help="go on with a run that was cut: what is done stays")
     parser.add_argument("--recursive", action="store_true", help="take the images in subfolders, too, and keep these")
     add_part_option(parser)
+    parser.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="predict by Dask workers: local, slurm, lsf, sge, pbs, or a scheduler's address (docs/howto/several.md)",
+    )
+    parser.add_argument("--workers", type=positive_int, metavar="N", help="of --cluster: how many to start")
     parser.add_argument(
         "--mpp",
         type=positive_float,
@@ -131,7 +143,7 @@ def main(argv: Sequence[str]) -> int:
             "are seen as they are (--diameter says how wide their objects are)",
             file=sys.stderr,
         )
-    with ImageProgress() as progress:
+    with ImageProgress() as progress, _engine_from(args) as engine:
         record = predict_files(
             predictor,
             args.image,
@@ -139,15 +151,33 @@ def main(argv: Sequence[str]) -> int:
             options,
             command=["segdiff", "predict", *argv],
             progress=progress,
+            engine=engine,
         )
     name = f"prediction{options.part.suffix}.json"
     return _report(record["images"], Path(args.output_dir), name, record["done_before"])
 
 
+@contextmanager
+def _engine_from(args: argparse.Namespace) -> Iterator[Engine | None]:
+    """Who predicts: workers of `--cluster`, or None for this process."""
+    if args.cluster is None:
+        if args.workers is not None:
+            raise ConfigError("--workers is of --cluster: local, slurm, lsf, sge, pbs, or a scheduler's address")
+        yield None
+        return
+    from segdiff.workflows.cluster.engine import ClusterEngine
+    from segdiff.workflows.cluster.start import connected
+
+    models = [str(Path(one).absolute()) if Path(one).exists() else one for one in args.model or []] or None
+    with connected(args.cluster, args.workers) as client:
+        print(f"{PROG}: workers at {args.cluster}; dashboard: {client.dashboard_link}", file=sys.stderr)
+        yield ClusterEngine(client, partial(predictor_from, argparse.Namespace(**{**vars(args), "model": models})))
+
+
 def options_from(args: argparse.Namespace) -> PredictFilesOptions:
     """What the options ask for. ConfigError where they contradict each other."""
+    from segdiff.workflows.file_options import PredictFilesOptions
     from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, check_outputs, measures_objects
-    from segdiff.workflows.predict_files import PredictFilesOptions
 
     chosen = (
         DEFAULT_OUTPUTS if args.outputs is None else check_outputs([name.strip() for name in args.outputs.split(",")])
@@ -175,6 +205,7 @@ def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int
     """Say where results lie, what failed and how many were done `before`; the exit code."""
     from segdiff.workflows import sampled
     from segdiff.workflows.numbers import VALID_FOR, in_words
+    from segdiff.workflows.summary import in_all, summary_path
 
     done = [image for image in images if image["status"] == "done"]
     failed = [image for image in images if image["status"] == "failed"]
@@ -189,6 +220,8 @@ def _report(images: list[dict[str, Any]], folder: Path, record: str, before: int
     if len(done) > LISTED:
         print(f"... and those of {len(done) - LISTED} more images, in {folder}")
     earlier = f", {before} of them before" if before else ""
+    if done:
+        print(f"in all: {in_all(done)}; each: {summary_path(folder / record)}")
     print(f"{len(done)} of {len(images)} image(s) predicted{earlier}; how: {folder / record}")
     notes = [f"note on {image['image']}: {remark}" for image in done for remark in image.get("remarks", [])]
     for note in notes[:LISTED]:

@@ -16,6 +16,7 @@ from segdiff.data.writers import atomic
 from segdiff.errors import DataError
 
 _INDEX = "index.json"
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 _LEVEL = 1  # of deflate: higher ones take several times as long for a few per cent
 
 
@@ -30,6 +31,15 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             packed.writestr(name, planes.tobytes())
 
 
+def array_names(path: str | Path) -> set[str]:
+    """Return the names of the arrays that a file holds; DataError where it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return set(json.loads(packed.read(_INDEX)))
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
 def read_arrays(path: str | Path, names: set[str] | None = None) -> dict[str, NDArray[Any]]:
     """Read the arrays of these names that a file holds; None: all.
 
@@ -41,8 +51,12 @@ def read_arrays(path: str | Path, names: set[str] | None = None) -> dict[str, ND
             index = json.loads(packed.read(_INDEX))
             wanted = index if names is None else names & set(index)
             return {name: _unpacked(packed.read(name), index[name]) for name in wanted}
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}): remove its folder, and the work is done anew") from error
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str | Path, error: BaseException) -> DataError:
+    return DataError(f"{path} is damaged ({error}): remove its folder, and the work is done anew")
 
 
 def _unpacked(content: bytes, described: Mapping[str, Any]) -> NDArray[Any]:

@@ -25,6 +25,11 @@ MOST_OBJECTS = 0.8  # parts that become bright, of all that are not dark
 GRADUAL = 0.95  # pixels beside the background that are darker than half, in a map that rises from it
 FAINT = 24.0  # of 255: a JPEG whose brightest object is darker keeps nothing of it
 SPECK = 4  # pixels of a part that may be what JPEG made
+# dim pixels in even parts without anything bright, or far from all that is, and dim ones beside the bright: those of
+# other objects
+STRAY, LEAST_STRAY = 0.5, 0.1
+FAR = 16  # pixels: two blocks of a JPEG
+STEP = 0.1  # what the lowest neighbour keeps, where a gradual map crosses the half, and the parts of such a map exceed
 ROWS = 1024  # looked at in one go
 OVERSHOOT = 1.25  # what floats of 0..1 reach
 
@@ -44,6 +49,8 @@ def by_levels(values: NDArray[Any], lossy: bool, path: Path, notes: list[str]) -
     if values.dtype.kind == "f" and (np.floor(levels) != levels).any() and levels[-1] <= OVERSHOOT:
         notes.append("its values are taken for probabilities: object is what is above 0.5")
         return np.asarray(values > 0.5)
+    _check_precision(values, levels, path)
+    values = values.astype(np.float32) if values.dtype == np.float16 else values  # which scipy's filters do not take
     if not lossy and levels.size <= CLASSES:
         return values
     top = level_of_objects(values, levels.size, lossy)
@@ -56,10 +63,11 @@ def by_levels(values: NDArray[Any], lossy: bool, path: Path, notes: list[str]) -
             f"{path} is a JPEG or the like, which keeps no numbers, and has objects of more than one grey level: save "
             "it anew as PNG or TIFF, from its source"
         )
-    if levels.size >= MANY and _rises(values, float(levels[-1])):
+    gradual = levels.size >= MANY and _rises(values, levels)
+    if gradual and _reaches(values, float(levels[-1]) / 2):
         notes.append(f"it rises from the background like a map of probability, cut at half ({levels[-1] / 2:g})")
         return np.asarray(values > levels[-1] / 2)
-    if (values.dtype.kind == "f" and (np.floor(levels) != levels).any()) or is_smeared(values, levels):
+    if gradual or (values.dtype.kind == "f" and (np.floor(levels) != levels).any()) or is_smeared(values, levels):
         raise DataError(
             f"{path} has {levels.size} grey levels, which are neither numbers of objects nor soft edges of objects of "
             "one level: a mask is resized by nearest neighbour, and saved without loss"
@@ -73,6 +81,18 @@ def check_values(values: NDArray[Any], path: Path) -> None:
         raise DataError(f"{path} has values that are NaN or infinite: background is 0, objects are above")
     if values.dtype.kind in "if" and values.min() < 0:
         raise DataError(f"{path} has negative values, {values.min():g} the least: background is 0, objects are above")
+
+
+def _check_precision(values: NDArray[Any], levels: NDArray[Any], path: Path) -> None:
+    """Refuse whole numbers so large that two of them may be the same float."""
+    if values.dtype.kind != "f":
+        return
+    kept = 2 ** (np.finfo(values.dtype).nmant + 1)
+    if levels[-1] > kept and (np.floor(levels) == levels).all():
+        raise DataError(
+            f"{path} has numbers up to {levels[-1]:.0f}, and {values.dtype} keeps whole numbers up to {kept} only: "
+            "save them as integers"
+        )
 
 
 def above_zero(values: NDArray[Any]) -> NDArray[Any]:
@@ -101,7 +121,7 @@ def level_of_objects(values: NDArray[Any], levels: int, lossy: bool) -> float | 
         return None
     if ndimage.binary_erosion(between, np.ones((5, 5))).sum() > MOST_BETWEEN * bright.sum():
         return None
-    if not lossy and not _is_of_edges(image, dark, between):
+    if _is_of_others(image, dark, bright) or (not lossy and not _is_of_edges(image, dark, between)):
         return None
     if not lossy and levels < MANY and 2 * (np.abs(image - top) < SPREAD * top).sum() < (image > 0).sum():
         return None  # of few levels one has most pixels, unless they are classes
@@ -125,12 +145,51 @@ def _is_of_edges(image: NDArray[np.float64], dark: NDArray[np.bool_], between: N
     return not touched.any() or bool((highest == lowest)[touched].mean() < MOST_PLATEAU)
 
 
-def _rises(values: NDArray[Any], top: float) -> bool:
-    """Whether nearly all pixels beside the background are darker than half: numbers of objects are not."""
+def _is_of_others(image: NDArray[np.float64], dark: NDArray[np.bool_], bright: NDArray[np.bool_]) -> bool:
+    """Whether most of what is dim is of objects of its own: one number far above the others leaves all of them dim."""
     from scipy import ndimage
 
+    dim = dark & (image > 0)
+    if dim.sum() <= LEAST_STRAY * bright.sum():
+        return False
+    if (ndimage.distance_transform_edt(~bright)[dim] > FAR).mean() > STRAY:
+        return True
+    parts, count = ndimage.label(image > 0, np.ones((3, 3)))
+    numbers = np.arange(count + 1)
+    even = np.asarray(ndimage.maximum(image, parts, numbers) == ndimage.minimum(image, parts, numbers))
+    even &= np.bincount(parts.ravel(), minlength=count + 1) >= SPECK
+    even[np.unique(parts[bright])] = False
+    return bool(even[parts[dim]].mean() > STRAY)
+
+
+def _rises(values: NDArray[Any], levels: NDArray[Any]) -> bool:
+    """Whether nearly all pixels beside the background are darker than half, and it gets brighter step by step.
+
+    Numbers of objects do not: each is an even part, and the next number is anywhere.
+    """
+    from scipy import ndimage
+
+    half = float(levels[-1]) / 2
     beside = ndimage.binary_dilation(values == 0, np.ones((3, 3))) & (values > 0)
-    return bool(beside.any() and (values[beside] < top / 2).mean() > GRADUAL)
+    if not beside.any() or (values[beside] < half).mean() <= GRADUAL:
+        return False
+    lowest, highest = ndimage.minimum_filter(values, 3), ndimage.maximum_filter(values, 3)
+    crossing = (values > half) & (lowest <= half)
+    if crossing.any() and np.median(lowest[crossing].astype(np.float64)) < STEP * 2 * half:
+        return False
+    even = np.isin(levels, np.unique(values[lowest == highest])).mean() > 0.5
+    return not (even and mostly_of_one_part(values))
+
+
+def _reaches(values: NDArray[Any], half: float) -> bool:
+    """Whether most parts of some size have something brighter than half."""
+    from scipy import ndimage
+
+    parts, count = ndimage.label(values > STEP * 2 * half, np.ones((3, 3)))
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    brightest = np.asarray(ndimage.maximum(values, parts, np.arange(1, count + 1)))
+    of_size = brightest[sizes > SPECK] if (sizes > SPECK).any() else brightest
+    return bool((of_size > half).mean() >= MOST_OBJECTS)
 
 
 def is_smeared(values: NDArray[Any], levels: NDArray[Any]) -> bool:

@@ -28,6 +28,7 @@ INK, INK_SHARE = 32.0, 0.15
 WHITE = 254.99  # of 255, darkest channel: exact, but for rounding
 BRIGHT = 64.0  # brightest channel, median: stained tissue has 175 and more (as `models.normalisation`)
 WHITISH, COLOURED = 0.25, 0.02  # darkest by brightest channel, their difference by the brightest: of stained tissue
+LEAST_DIM, ONE_PIECE = 0.1, 0.5  # of what is bright: dim pixels that say nothing; its largest piece, in tissue
 STRAY = 0.001  # of the data, pixels of the same black or white that may lie within
 RECTANGLE, HALF = 0.99, 0.5  # of its box, that a rectangle fills; of the picture, that another polygon does
 LEAST_CUT = 0.02  # of the picture, that is not of such a polygon
@@ -162,8 +163,9 @@ def find_no_data(image: Any, convert: Convert = np.asarray) -> NoData | None:
     white = _areas((darkest >= WHITE) & ~clear, clear)
     black = _areas((brightest <= 0) & ~clear, clear)
     tissue = ~(clear | white) & (brightest > INK)
+    dim = ~(clear | tissue) & (brightest > 0)
     limit = 0.0
-    if tissue.any() and _is_stained(brightest[tissue], darkest[tissue]):
+    if tissue.any() and _is_stained(brightest[tissue], darkest[tissue]) and _hangs_together(tissue, dim):
         limit = min(INK, INK_SHARE * float(np.median(brightest[tissue])))
         black |= _areas((brightest <= limit) & ~clear, clear, inside=True)
     else:
@@ -223,6 +225,19 @@ def _is_stained(brightest: NDArray[np.float32], darkest: NDArray[np.float32]) ->
         return False
     colour = float((brightest - darkest).mean() / brightest.mean())
     return colour > COLOURED and float(np.median(darkest / np.maximum(brightest, 1))) > WHITISH
+
+
+def _hangs_together(tissue: NDArray[np.bool_], dim: NDArray[np.bool_]) -> bool:
+    """Whether hardly anything is dim without being black, or what is bright is one piece for the most part.
+
+    Objects that fluoresce in a colour lie apart on a dark ground, which is data.
+    """
+    from scipy import ndimage
+
+    if dim.sum() <= LEAST_DIM * tissue.sum():
+        return True
+    parts, _ = ndimage.label(tissue, np.ones((3, 3)))
+    return bool(np.bincount(parts.ravel())[1:].max() >= ONE_PIECE * tissue.sum())
 
 
 def _is_frame(area: NDArray[np.bool_], like: NDArray[np.bool_]) -> bool:

@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")
 LOSSY = ("JPEG", "MPO")  # the others may be without loss: their masks are judged by what they hold
 _PNG = b"\x89PNG\r\n\x1a\n"
+# How files begin that are brought as pictures, from which byte on, and what to do with them.
+_OTHERS = (
+    (0, b"version https://git-lfs", "a pointer of Git LFS: git lfs pull fetches the picture"),
+    (0, b"<", "a web page or other markup: fetch the picture anew"),
+    (0, b"{", "JSON"),
+    (0, b"%PDF", "a PDF: save its picture as PNG"),
+    (0, b"\x93NUMPY", "an array of numpy: write it with tifffile.imwrite"),
+    (0, b"\x89HDF", "HDF5: write its array with tifffile.imwrite"),
+    (0, b"PK\3\4", "a ZIP archive: unpack it"),
+    (0, b"\x1f\x8b", "packed by gzip: unpack it"),
+    (4, b"ftyp", "HEIC, AVIF or a film: save the picture as PNG"),
+    (128, b"DICM", "DICOM: save it as TIFF elsewhere"),
+)
 # Pillow's modes that are arrays already; the others (CMYK, YCbCr, LAB, ...) are turned into RGB.
 _ARRAY_MODES = {"1", "L", "RGB", "I", "F"}
 
@@ -35,7 +48,7 @@ def read_raster(path: Path, options: ReadOptions, notes: list[str]) -> Stored:
     try:
         with _opened(path) as (stream, picture):
             if picture is None:
-                raise DataError(f"{path} is not an image that can be read (PNG, JPEG, TIFF or BMP)")
+                raise DataError(f"{path} is not an image that can be read (PNG, JPEG, TIFF or BMP){_what_else(path)}")
             refuse_bombs(path, picture.width * picture.height * len(picture.getbands()))
             _choose_frame(path, picture, options, notes)
             stored = _deep(stream, picture) or _stored(picture)
@@ -55,6 +68,15 @@ def raster_size(path: Path) -> tuple[int, int] | None:
             return None if picture is None else (picture.height, picture.width)
     except Exception:  # whatever is wrong with the file is said when it is read
         return None
+
+
+def _what_else(path: Path) -> str:
+    """Say what a file is that is no picture, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    if not head:
+        return ": it is empty"
+    return next((f": it is {said}" for at, begin, said in _OTHERS if head.lstrip()[at:].startswith(begin)), "")
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ when its centre does (`segdiff.data.annotations.rasterise`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,13 +71,10 @@ class Region:
         """Tell whether any pixel of a window belongs to it."""
         return bool(self.mask(window).any())
 
-    def geojson(self, class_name: str) -> dict[str, Any]:
-        """Return its polygons as a FeatureCollection of annotations of QuPath, of a class."""
-        features = [
-            feature(one.polygons, class_name, f"{class_name}#{number}", kind="annotation")
-            for number, one in enumerate(self.shapes, start=1)
-        ]
-        return {"type": "FeatureCollection", "features": features}
+    def features(self, class_name: str) -> Iterator[dict[str, Any]]:
+        """Give its polygons as annotations of QuPath, of a class (`segdiff.data.annotations.geojson`)."""
+        for number, one in enumerate(self.shapes, start=1):
+            yield feature(one.polygons, class_name, f"{class_name}#{number}", kind="annotation")
 
 
 def parse_region(text: str, height: int, width: int) -> Region:
@@ -100,6 +98,13 @@ def parse_region(text: str, height: int, width: int) -> Region:
     if not bounds.height or not bounds.width:
         raise DataError(f"region {text} lies outside the image, which is {width} wide and {height} high")
     return region
+
+
+def region_content(text: str | None) -> str | None:
+    """Return a hash of the file that a region names; None where it names none. A file that changed has another."""
+    if text is None or not Path(text).is_file():
+        return None
+    return hashlib.blake2b(Path(text).read_bytes(), digest_size=8).hexdigest()
 
 
 def read_region(path: str | Path) -> Region:

@@ -122,6 +122,10 @@ def _check(path: Path, file: Any, plane: Plane) -> None:
     ends = [start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if max(ends, default=0) > size:
         raise DataError(f"{path} cannot be read: it is truncated, at {size} of {max(ends)} bytes or more")
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else min(page.bitspersample)
+    stored = page.size * bits // 8
+    if int(page.compression) == 1 and all(page.databytecounts) and stored > size:  # none: tiles may be left out
+        raise DataError(f"{path} cannot be read: it is truncated, at {size} of {stored} bytes or more")
     colours = int(page.photometric or 0)
     if colours in UNREADABLE:
         raise DataError(f"{path} holds {UNREADABLE[colours]} colours: open it elsewhere and save it as RGB")

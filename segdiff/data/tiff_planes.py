@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from segdiff.errors import DataError
 
 STACK = "choose one (segdiff predict --page N; --z N, middle or max where they are planes of one depth)"
 ADDED = ("Thumbnail", "Label", "Macro")  # tifffile's names for what scanners put beside a slide
+NARROW, LEAST_SIDE = 8, 16  # pixels: of what is no picture of its own, and of what is one
 NAMES = {"Z": "planes (z)", "C": "channels", "T": "times", "Q": "pictures", "I": "pictures"}
 
 
@@ -82,7 +84,7 @@ def choose_plane(path: Path, file: Any, options: ReadOptions, notes: list[str]) 
     Raises:
         DataError: several are as good, or there is no such page, plane or channel.
     """
-    series = [one for one in file.series if "Y" in one.axes and "X" in one.axes and 0 not in one.shape]
+    series = [_with_samples(one) for one in file.series if "Y" in one.axes and "X" in one.axes and 0 not in one.shape]
     if not series:
         raise DataError(f"{path} holds no picture")
     if options.page is not None and options.channel is options.z is None and _is_a_page_each(file, series):
@@ -95,6 +97,29 @@ def choose_plane(path: Path, file: Any, options: ReadOptions, notes: list[str]) 
         return _of_rivals(path, rivals, options)
     _tell_of_others(main, whole[1:], notes)
     return _of_series(path, main, options)
+
+
+def _with_samples(series: Any) -> Any:
+    """The series, or that of one picture where it was an array (H, W, C) that was written as H pictures of W x C.
+
+    No picture is so narrow; programs that are not told the axes write colours and channels that way.
+    """
+    lengths = _lengths(series)
+    height, width = picture_size(series)
+    if len(lengths) != 1 or "S" in series.axes or width > NARROW or min(height, *lengths.values()) < LEAST_SIDE:
+        return series
+    shape = tuple(n for n in series.shape if n > 1 or len(series.shape) == 3)
+    if len(shape) != 3 or not series.axes.endswith("YX"):
+        return series
+    return SimpleNamespace(
+        axes="YXS",
+        shape=shape,
+        keyframe=series.keyframe,
+        pages=(),  # of its own
+        asarray=lambda: series.asarray().reshape(shape),
+        parent=series.parent,
+        name=series.name,
+    )
 
 
 def _is_minor(series: Any) -> bool:

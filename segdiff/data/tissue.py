@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdiff.data import writers
+from segdiff.data.annotations.geojson import write_features
 from segdiff.data.annotations.outlines import outlines
+from segdiff.data.annotations.polygons import simplified
+from segdiff.data.annotations.shapes import Polygon
 from segdiff.data.images import to_rgb
 from segdiff.data.regions import Region
 from segdiff.data.sources.base import ImageSource
@@ -29,6 +32,9 @@ DARK_GROUND = 64.0  # median brightness, 0 to 255, below which it is no slide se
 GREEN, BLUE, BLACK = 0.08, 0.45, 0.6  # of pens: by how much green exceeds red and blue, blue exceeds red; darkness
 SMALLEST = 9  # pixels of the thumbnail: dust
 MARGIN = 2  # pixels of the thumbnail around what is found
+TOLERANCE = 1.0  # pixels of the thumbnail
+DECIMALS = 2  # of outlines, in pixels of the full image
+NEVER = 2**62  # bytes: its outlines are few
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,27 @@ class Tissue:
         columns = slice(int(window.left / self.column_step), int((window.columns.stop - 1) / self.column_step) + 1)
         return bool(self.mask[rows, columns].any())
 
-    def region(self) -> Region:
-        """Return it as polygons in pixels of the full image; holes are kept."""
+    def at(self, window: Window) -> NDArray[np.bool_]:
+        """Return which pixels of a window of the full image lie in it: bool (height, width)."""
+        rows = (np.arange(window.top, window.rows.stop) / self.row_step).astype(int)
+        columns = (np.arange(window.left, window.columns.stop) / self.column_step).astype(int)
+        return np.asarray(self.mask[rows[:, None], columns])
+
+    def region(self, tolerance: float = TOLERANCE) -> Region:
+        """Return it as valid polygons in pixels of the full image; holes are kept.
+
+        tolerance: pixels of the thumbnail by which a polygon may leave the outline of the mask; 0: by none.
+        """
         from scipy import ndimage
 
-        steps = np.array([self.column_step, self.row_step])
         parts = outlines(ndimage.label(self.mask)[0])
-        return Region.of(tuple(ring * steps for ring in polygon) for _, polygons in parts for polygon in polygons)
+        traced = (polygon for _, polygons in parts for polygon in polygons)
+        return Region.of(self._in_full(simplified(polygon, tolerance)) for polygon in traced)
+
+    def _in_full(self, polygon: Polygon) -> Polygon:
+        """A polygon of the thumbnail in pixels of the full image."""
+        steps = np.array([self.column_step, self.row_step])
+        return tuple(np.round(ring * steps, DECIMALS) for ring in polygon)
 
     def save(self, folder: str | Path, stem: str) -> dict[str, Path]:
         """Write the thumbnail's mask, <stem>_tissue.png, and <stem>_tissue.geojson, in pixels of the full image."""
@@ -68,7 +88,7 @@ class Tissue:
             "tissue_region": Path(folder) / f"{stem}_tissue.geojson",
         }
         writers.write_mask(paths["tissue"], self.mask)
-        writers.write_json(paths["tissue_region"], self.region().geojson("Tissue"))
+        write_features(paths["tissue_region"], self.region().features("Tissue"), zipped_above=NEVER)
         return paths
 
 
@@ -97,8 +117,8 @@ def tissue_mask(thumbnail: NDArray[Any]) -> tuple[NDArray[np.bool_], float | Non
         return data, None
     light = np.clip(light / _glass(light[data]), 0, 1)
     colour, dark = light.max(axis=2) - light.min(axis=2), 1 - light.mean(axis=2)
-    lost = _smoothed(np.maximum(colour, dark), data)
     usable = data & ~_pen(light, colour, dark)
+    lost = _smoothed(np.maximum(colour, dark), usable)  # ink beside glass must not darken it
     threshold = _threshold(lost[usable])
     found = usable & (lost > threshold)
     found = ndimage.binary_closing(np.pad(found, MARGIN), iterations=MARGIN)[MARGIN:-MARGIN, MARGIN:-MARGIN]
@@ -127,7 +147,7 @@ def _glass(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _smoothed(values: NDArray[np.float32], data: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Values smoothed by a pixel, without those that are no data; 0 there."""
+    """Values smoothed by a pixel, those aside that are none of `data`; 0 there."""
     from scipy import ndimage
 
     weight = ndimage.gaussian_filter(data.astype(np.float32), 1.0)

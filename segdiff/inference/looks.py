@@ -65,7 +65,7 @@ def remarks_on_picture(found: Mapping[str, float], trained: Ranges) -> list[str]
     """What is unlike the training pictures, in words; empty where nothing is, or nothing is known of them."""
     kind = next(iter(found)).partition("_")[0] + "_"
     if found[f"{kind}contrast"] < min(EVEN, trained.get(f"{kind}contrast", (2 * EVEN,))[0] / 2):
-        return ["it is even: there is nothing to see"]
+        return ["it is nearly even: what is found in it may be noise"]
     other = COLOURED if kind == GREY else GREY
     if f"{kind}contrast" not in trained and f"{other}contrast" in trained:
         return [f"it is {kind[:-1]}, and the model was trained on {other[:-1]} pictures only"]

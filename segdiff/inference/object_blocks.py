@@ -67,12 +67,21 @@ class BlockObjects:
         self._smooth = max(1.0, SMOOTH * typical_component(self.components)) if len(self.components) else 1.0
         self._boxes = np.array([_box(unit.window) for unit in self.units], np.int64).reshape(-1, 4)
         self._firsts: list[NDArray[np.int64]] = []
+        self._areas: list[NDArray[np.int64]] = []
         self._numbers = self._separate()
         self.count = sum(map(len, self._numbers))
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.height, self.width
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Pixels of each object, in the order of their numbers."""
+        found = np.zeros(self.count, np.int64)
+        for numbers, areas in zip(self._numbers, self._areas, strict=True):
+            found[numbers - 1] = areas
+        return found
 
     def read(self, window: Window) -> NDArray[np.int32]:
         """Return the label map of a window: 1, 2, ... in the order of first pixels in the whole mask, 0 background."""
@@ -204,7 +213,8 @@ class BlockObjects:
         ours = np.flatnonzero(order <= count)
         renumbered = np.zeros(len(order) + 1, np.int32)
         renumbered[ours + 1] = np.arange(1, len(ours) + 1)
-        self._store[index] = renumbered[filled]
+        self._store[index] = own = renumbered[filled]
+        self._areas.append(np.bincount(own.ravel(), minlength=len(ours) + 1)[1:])
         return first[order[ours]]
 
     def _labels(self, index: int) -> NDArray[np.int32]:

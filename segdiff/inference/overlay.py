@@ -13,6 +13,7 @@ from segdiff.errors import ShapeError
 # Outlines take the one of these that is farthest from the colours of the picture.
 COLOURS = np.array([(255, 230, 0), (0, 255, 255), (0, 230, 60), (255, 0, 255)], dtype=np.float32)
 TINT = 0.18
+STRONG = 0.75  # of a pixel of a thumbnail that is covered wholly
 LINE_SHARE = 700  # one pixel of line for so many of the picture, so that it is seen in the whole
 STRIP = 512  # rows
 DARK = 96.0  # pictures whose brightest part is darker than this are brightened for display
@@ -33,11 +34,7 @@ def draw_overlay(
     Raises:
         ShapeError: mask and image differ in size.
     """
-    rgb = to_rgb(np.asarray(image))
-    if mask.shape != rgb.shape[:2]:
-        raise ShapeError(f"the mask is {mask.shape}, the image {rgb.shape[:2]}: they must be of one size")
-    brightest = np.percentile(rgb[:: -(-rgb.shape[0] // 512), :: -(-rgb.shape[1] // 512)], 99.8)
-    gain = np.float32(255 / brightest if 0 < brightest < DARK else 1)
+    rgb, gain = _ground(image, mask.shape)
     colour = _standing_out(rgb, mask, gain)
     line = outline(mask if labels is None else labels, max(1, round(max(mask.shape) / LINE_SHARE)))
     picture = np.empty(rgb.shape, np.uint8)
@@ -48,6 +45,33 @@ def draw_overlay(
         part[line[rows]] = colour
         picture[rows] = part.clip(0, 255).round()
     return picture
+
+
+def draw_shares(image: NDArray[Any], shares: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Tint each pixel of a thumbnail as strongly as a mask covers it, for objects too small to be outlined.
+
+    Args:
+        image: (H, W) or (H, W, C) as it was read.
+        shares: of each pixel that the mask covers, (H, W), 0 to 1.
+    Returns:
+        uint8 (H, W, 3). A dark picture is brightened, as by `draw_overlay`.
+    Raises:
+        ShapeError: shares and image differ in size.
+    """
+    rgb, gain = _ground(image, shares.shape)
+    colour = _standing_out(rgb, shares > shares.max(initial=0) / 2, gain)
+    part = rgb.astype(np.float32) * gain
+    part += (STRONG * shares.astype(np.float32))[..., None] * (colour - part)
+    return np.asarray(part.clip(0, 255).round(), np.uint8)
+
+
+def _ground(image: NDArray[Any], size: tuple[int, ...]) -> tuple[NDArray[Any], np.float32]:
+    """A picture as RGB, and the factor that makes it bright enough to be seen."""
+    rgb = to_rgb(np.asarray(image))
+    if size != rgb.shape[:2]:
+        raise ShapeError(f"the mask is {size}, the image {rgb.shape[:2]}: they must be of one size")
+    brightest = np.percentile(rgb[:: -(-rgb.shape[0] // 512), :: -(-rgb.shape[1] // 512)], 99.8)
+    return rgb, np.float32(255 / brightest if 0 < brightest < DARK else 1)
 
 
 def outline(labels: NDArray[Any], width: int = 1) -> NDArray[np.bool_]:

@@ -30,7 +30,7 @@ from segdiff.inference.prediction import Prediction
 from segdiff.inference.rescale import Grids
 from segdiff.inference.run import Picture, Progress, WindowRunner
 from segdiff.inference.source import Source
-from segdiff.inference.strips import Choice, RowBlend, Strip
+from segdiff.inference.strips import Choice, RowBlend, Strip, window_rows
 from segdiff.inference.temperature import check_temperature, temper_threshold
 from segdiff.inference.windows import Window, plan_windows, round_up
 from segdiff.models.compiled import compile_segmenter
@@ -219,6 +219,10 @@ class ModelPredictor:
                 spread = None if variance is None else np.sqrt(variance)
                 predictions[left] = self._prediction(options, probability, spread)
             yield Strip(row, window, predictions)
+
+    def row_count(self, array: Any, options: PredictOptions) -> int:
+        """Count the rows of windows, and so the strips, of an image."""
+        return len(window_rows(self._planned(Source(array, self.image_channels), options)[1]))
 
     def models(self, options: PredictOptions) -> list[tuple[ModelPredictor, PredictOptions]]:
         """Return itself and the options, as a predictor that is a single model."""

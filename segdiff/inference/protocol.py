@@ -100,6 +100,9 @@ class SingleModel(Predictor, Protocol):
     ) -> Iterator[Strip]:
         """Predict one image in strips: see `segdiff.inference.predictor.ModelPredictor.strips`."""
 
+    def row_count(self, array: Any, options: PredictOptions) -> int:
+        """How many strips an image has."""
+
     def remarks_on(self, array: Any, choice: Choice | None = None) -> tuple[str, ...]:
         """What makes an image unlike those that the model was trained on, its objects aside."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -46,11 +47,7 @@ class Source:
         no_data: NoData | Literal["find"] | None = "find",
         aside: NDArray[np.bool_] | None = None,
     ) -> None:
-        if not hasattr(array, "shape"):
-            raise ShapeError(
-                f"an image is an array of shape (H, W) or (H, W, C), not {type(array).__name__}: "
-                "segdiff.data.images.read_image reads a file"
-            )
+        _check_kind(array)
         shape = tuple(int(n) for n in array.shape)
         if len(shape) not in (2, 3) or 0 in shape:
             raise ShapeError(f"an image has shape (H, W) or (H, W, C); this array has {shape}")
@@ -141,6 +138,31 @@ class Source:
             base = Source(self.array.level(number), self.channels, self._factor, aside=self.aside)
             steps = (steps[0] / level.row_step, steps[1] / level.column_step)
         return Source(Regridded(base, grids.model, steps), self.channels, 1.0, base.no_data, self.aside)
+
+
+def _check_kind(array: Any) -> None:
+    """ShapeError for what is no array, or one with its channels first, with what makes it one."""
+    kind = type(array).__name__
+    if not hasattr(array, "shape"):
+        remedy = (
+            "segdiff.read_image reads a file"
+            if isinstance(array, str | Path)
+            else f"numpy.asarray({kind.lower()}) may make one"
+        )
+        raise ShapeError(f"an image is an array of shape (H, W) or (H, W, C), not {kind}: {remedy}")
+    try:
+        np.dtype(array.dtype)
+    except (AttributeError, TypeError):
+        raise ShapeError(
+            f"an image is an array with one of numpy's types, not {kind} of {getattr(array, 'dtype', 'no type')}: of a "
+            "tensor give tensor.cpu().numpy(), channels last"
+        ) from None
+    shape = tuple(array.shape)
+    if len(shape) == 3 and shape[0] in (1, 2, 3, 4) and shape[2] > 4 and shape[1] > 4:
+        raise ShapeError(
+            f"an image has shape (H, W) or (H, W, C); this array has {shape}, its channels first: give "
+            "numpy.moveaxis(array, 0, -1)"
+        )
 
 
 class Regridded(ImageSource):

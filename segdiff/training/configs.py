@@ -96,6 +96,12 @@ def explained(error: Exception, overrides: Sequence[str]) -> ConfigError:
     if unknown:
         return ConfigError(_unknown_key(unknown.group(1), overrides))
     override = getattr(error, "override", None)
+    if ambiguous := re.match(r"Ambiguous value for argument '(.*?)' 1\. ", text):
+        key, _, value = ambiguous[1].partition("=")
+        return ConfigError(
+            f"{ambiguous[1]} has a comma: a list is '{key}=[{value}]', in quotes it is taken as it is: "
+            f"'{key}=\"{value}\"', and -m begins a training of each"
+        )
     if override is None:
         return ConfigError(text)
     key, _, value = str(override).partition("=")

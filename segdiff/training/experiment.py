@@ -24,11 +24,12 @@ from segdiff.models.pretrained import load_encoder_weights
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
 from segdiff.training.distributed import Processes
-from segdiff.training.first_look import Looks, Scale, first_look
+from segdiff.training.first_look import Looks, Scale, first_look, look_at_validation
 from segdiff.training.former_names import rename_settings
 from segdiff.training.identity import recorded_config, run_identity
 from segdiff.training.init_from import channels_of, decided_by, load_start, origin
 from segdiff.training.options import TrainOptions, read_options
+from segdiff.training.recorded_split import Split, check_split, split_of
 from segdiff.training.run_folder import RunFolder
 from segdiff.training.tracking import read_tracking
 from segdiff.workflows.check.facts import Facts
@@ -44,6 +45,7 @@ class Experiment:
         options: what was asked for, with what `start` decides put in.
         config: the same as plain values; those of the network and of inference go into the model as they are.
         recorded: what `config.yaml` of the run says; it decides the run's identity.
+        split: names of the images that train and of those that validate, which the run is recorded with.
         folder: of the run.
         processes: that train together.
         device: of this process.
@@ -59,6 +61,7 @@ class Experiment:
     options: TrainOptions
     config: Mapping[str, Any]
     recorded: Mapping[str, Any]
+    split: Split
     folder: RunFolder
     processes: Processes
     device: torch.device
@@ -114,17 +117,20 @@ def build_experiment(config: Mapping[str, Any], folder: Path, processes: Process
     normalisation = read_settings(Normalisation, "dataset.normalisation", options.dataset["normalisation"])
     augment = build_augmentation(options.augmentation)
     train, validation = dataset_from_config(options.dataset, "train"), _validation_split(options.dataset, say)
+    split = split_of(train, validation)
     segmenter = _segmenter(options, start)
     _check_network(segmenter, options)
     _check_batch(options.trainer.batch_size, processes)
-    recorded = _recorded(folder, config, processes)
+    recorded = _recorded(folder, config, split, processes)
     facts, scale, looks = first_look(train, protocol, say)
     _check_sizes(options.augmentation, facts, segmenter.size_multiple)
+    validation = look_at_validation(validation, options.trainer.validation_images, say)
     prepare = partial(_as_trained, protocol, options.inference.channels)
     return Experiment(
         options,
         config,
         recorded,
+        split,
         RunFolder(folder, run_identity(recorded)),
         processes,
         device,
@@ -216,12 +222,14 @@ def _validation_split(data: Mapping[str, Any], say: Say) -> Dataset | None:
         return None
 
 
-def _recorded(folder: Path, config: Mapping[str, Any], processes: Processes) -> dict[str, Any]:
+def _recorded(folder: Path, config: Mapping[str, Any], split: Split, processes: Processes) -> dict[str, Any]:
     """Ask the process that writes what the folder holds, and give all its answer: else they would wait for it."""
     recorded, wrong = None, None
     if processes.writes:
         try:
-            recorded = recorded_config(folder, config)
+            found = recorded_config(folder, config)
+            check_split(folder, split)
+            recorded = found
         except ConfigError as error:
             wrong = str(error)
     recorded, wrong = processes.from_first((recorded, wrong))

@@ -42,6 +42,36 @@ def first_look(train: Dataset, protocol: Protocol, say: Callable[[str], None]) -
     return facts, _scale(facts, protocol.mpp(train.mpp, height)), looks
 
 
+def look_at_validation(validation: Dataset | None, limit: int | None, say: Callable[[str], None]) -> Dataset | None:
+    """Look at the validation images once; give None, said so, where no object is in any of them.
+
+    By such images all weights are as good: the first of them would be the best, and a temperature would be fitted to
+    nothing.
+
+    Args:
+        limit: how many of them choose the best weights; None: all.
+    Raises:
+        DataError: masks that `segdiff check-data` calls wrong.
+    """
+    if validation is None:
+        return None
+    facts = [facts_of(validation[index], recognise=False) for index in range(len(validation))]
+    if not any(one.foreground for one in facts):
+        say(
+            f"no validation: no object is in any of the {len(facts)} validation image(s), so nothing can be chosen or "
+            "calibrated by them; the newest weights will be the model (another dataset.seed or dataset.fold divides "
+            "the images otherwise)"
+        )
+        return None
+    check_facts("validation", facts, say)
+    if limit is not None and not any(one.foreground for one in facts[:limit]):
+        say(
+            f"no object is in the first {limit} validation image(s), by which the best weights are chosen: "
+            "trainer.validation_images=null takes all"
+        )
+    return validation
+
+
 def _tell(train: Dataset, facts: Sequence[Facts], say: Callable[[str], None]) -> None:
     say(f"to train on: {describe_summary(summary(facts))}")
     counts = [f"{name} {n}" for name, n in train.report.items() if isinstance(n, int) and name != "images"]

@@ -266,6 +266,7 @@ class Trainer:
             self._record(curves, {"val_dice": scores["dice"], "val_iou": scores["iou"]})
         better = scores["dice"] > state.best_dice
         state.validations_since_best = 0 if better else state.validations_since_best + 1
+        better = better or state.best_dice == scores["dice"] == 0  # which says nothing: the newest weights, then
         if better:
             state.best_dice, state.best_step = scores["dice"], state.step
             if writes:

@@ -64,6 +64,7 @@ def _open_folder(experiment: Experiment, say: Say) -> Tracking:
     if processes.writes:
         with atomic(folder.config) as file:
             file.write(yaml.safe_dump(dict(experiment.recorded), sort_keys=False).encode())
+        write_json(folder.split, dict(experiment.split))
     processes.wait()
     if not processes.writes:
         return Tracking()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-CONFIG, CHECKPOINT = "config.yaml", "checkpoints/last.pt"
+CONFIG, SPLIT, CHECKPOINT = "config.yaml", "split.json", "checkpoints/last.pt"
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class RunFolder:
     def config(self) -> Path:
         """The resolved configuration."""
         return self.path / CONFIG
+
+    @property
+    def split(self) -> Path:
+        """The names of the images that train and of those that validate."""
+        return self.path / SPLIT
 
     @property
     def environment(self) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data import object_files, writers
+from segdiff.data import object_files, parquet, writers
 from segdiff.data.annotations.geojson import packed
 from segdiff.data.annotations.outlines import Outlines, trace
 from segdiff.data.object_table import Columns, object_table, table_rows
@@ -111,6 +111,13 @@ def _write_table(path: Path, result: Result) -> None:
     writers.write_csv(path, ("image", *result.columns), table_rows(result.columns, result.picture))
 
 
+def _write_parquet(path: Path, result: Result) -> None:
+    shapes = {label: polygons for batch in result.outlines for label, polygons in batch}
+    rows = table_rows(result.columns, result.picture)
+    with_outlines = ({**row, parquet.OUTLINE: parquet.well_known_binary(shapes[row["id"]])} for row in rows)
+    parquet.write_parquet(path, result.columns, with_outlines)
+
+
 def _write_outlines(path: Path, result: Result) -> Path:
     measured = object_files.measurements_of(result.judged, result.mpp)
     name = result.prediction.class_name
@@ -127,17 +134,19 @@ OUTPUTS = {
     "labels": Output("labels.tif", _write_labels),
     "objects": Output("objects.csv", _write_table, measures=True),
     "outlines": Output("outlines.geojson", _write_outlines, measures=True),
+    "parquet": Output("objects.parquet", _write_parquet, measures=True),
 }
 OTHER_NAMES = {"table": "objects", "geojson": "outlines"}
 DEFAULT_OUTPUTS = ("mask", "probability", "uncertainty", "overlay")
-OBJECT_OUTPUTS = ("labels", "objects", "outlines")  # of objects told apart
+OBJECT_OUTPUTS = ("labels", "objects", "outlines")  # what is written of objects told apart, unless chosen
+APART = (*OBJECT_OUTPUTS, "parquet")  # all that may be
 
 
 def check_outputs(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of outputs in the order of `OUTPUTS`, each once; "table" and "geojson" are read, too.
 
     Raises:
-        ConfigError: one that is not known, or none.
+        ConfigError: one that is not known or needs a package that is not installed, or none.
     """
     wanted = [OTHER_NAMES.get(name, name) for name in names]
     for name in wanted:
@@ -147,6 +156,8 @@ def check_outputs(names: Sequence[str]) -> tuple[str, ...]:
             raise ConfigError(f"no output {name!r}; {hint} {', '.join(OUTPUTS)}")
     if not wanted:
         raise ConfigError(f"no output is asked for; there are {', '.join(OUTPUTS)}")
+    if "parquet" in wanted:
+        parquet.check_parquet()
     return tuple(name for name in OUTPUTS if name in wanted)
 
 
@@ -157,7 +168,7 @@ def measures_objects(names: Sequence[str]) -> bool:
 
 def tells_objects_apart(names: Sequence[str]) -> bool:
     """Whether any of these outputs needs the objects told apart."""
-    return any(name in OBJECT_OUTPUTS for name in names)
+    return any(name in APART for name in names)
 
 
 def output_paths(folder: str | Path, stem: str) -> dict[str, Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segdiff.data.stored import ReadOptions
+from segdiff.data.versions import version_of
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError, DataError
 from segdiff.inference.options import CLASS_NAME_BEFORE, ConformalSettings, PredictOptions
@@ -19,6 +20,7 @@ from segdiff.inference.protocol import Predictor
 from segdiff.settings import differences, plain
 from segdiff.version import __version__
 from segdiff.workflows.outputs import DEFAULT_OUTPUTS, OBJECT_OUTPUTS, measures_objects
+from segdiff.workflows.summary import check_summary, summary_path, write_summary
 
 FORMAT_VERSION = 2  # 1 had the options of a run side by side with the rest, and no choice of outputs
 # What decides the masks, beside the options; where and how fast they were made does not.
@@ -63,7 +65,8 @@ def describe(predictor: Predictor, options: PredictOptions | None = None) -> dic
 
 
 class PredictionRecord:
-    """`prediction.json` of a folder, written anew after each image, or after some where it is long.
+    """`prediction.json` of a folder and its table, `summary.csv`, written anew after each image, or after some where
+    they are long.
 
     The folder's earlier record is not lost: what it says of images that this run does not touch moves to
     "earlier_runs".
@@ -84,7 +87,8 @@ class PredictionRecord:
         stems: Sequence[str],
         done: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self.path = path
+        self.path, self.table = path, summary_path(path)
+        check_summary(self.table)
         self.content: dict[str, Any] = {"format_version": FORMAT_VERSION, **settings}
         self._images = [
             dict((done or {}).get(str(image), {"image": str(image), "stem": stem, "status": "pending"}))
@@ -104,9 +108,10 @@ class PredictionRecord:
             self.write()
 
     def write(self) -> None:
-        """Write the file."""
+        """Write the file and its table."""
         began = time.monotonic()
         write_json(self.path, self.content)
+        write_summary(self.table, self.content)
         self._written = time.monotonic()
         self._took = self._written - began
 
@@ -155,12 +160,6 @@ def resumable(
     return done, begun - set(done)
 
 
-def version_of(image: Path) -> dict[str, int]:
-    """Return size and time of an image's file, by which a picture that was replaced is known, for its record."""
-    found = image.stat()
-    return {"bytes": found.st_size, "modified_ns": found.st_mtime_ns}
-
-
 def is_as_it_was(image: str | Path, recorded: Mapping[str, Any]) -> bool:
     """Return whether an image is the one that a record tells of; True where the record is of before it told."""
     return "file" not in recorded or recorded["file"] == version_of(Path(image))
@@ -192,6 +191,8 @@ def _changed(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     lines += differences(there.get("read", plain(ReadOptions())), here["read"], "read")
     for name, default in (("region", None), ("tissue", True), ("samples", 0)):  # of before there were these
         lines += differences(there.get(name, default), here.get(name, default), name)
+    if "region_content" in run:  # of before it was told
+        lines += differences(run["region_content"], wanted["region_content"], "region")
     # Where objects were not measured yet, any micrometres may be taken for them.
     if measures_objects(there["outputs"]) and measures_objects(here["outputs"]):
         lines += differences(there["objects_mpp"], here["objects_mpp"], "objects_mpp")

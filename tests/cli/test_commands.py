@@ -45,7 +45,9 @@ def test_predict_writes_what_python_gives(model, slides, tmp_path, capsys):
     ]
     assert main(argv) == 0
     kinds = ("mask.png", "overlay.png", "probability.tif", "uncertainty.tif")
-    assert files(out) == sorted(["prediction.json", *(f"{stem}_{kind}" for stem in ("one", "two") for kind in kinds)])
+    assert files(out) == sorted(
+        ["prediction.json", "summary.csv", *(f"{stem}_{kind}" for stem in ("one", "two") for kind in kinds)]
+    )
     said = capsys.readouterr()
     assert str(out / "one_mask.png") in said.out and str(out / "two_overlay.png") in said.out
     assert str(out / "prediction.json") in said.out

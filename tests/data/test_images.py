@@ -228,3 +228,38 @@ def test_list_images_says_what_was_not_found(tmp_path):
         with pytest.raises(MissingError) as error:
             list_images(given)
         assert_one_line(error, part)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>404</html>", "a web page"),
+        (b"\x93NUMPY\1\0v\0{'descr': '<u2'}", "an array of numpy: write it with tifffile.imwrite"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"PK\3\4" + bytes(40), "a ZIP archive"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
+        (bytes(128) + b"DICM" + bytes(40), "DICOM"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b"nothing that is known", "(PNG, JPEG, TIFF or BMP)"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_other_files_are_named(tmp_path, content, said, suffix):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_image(path)
+    assert said in str(error.value) and str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("height", [101, 70_000, 16_711_703])
+def test_a_header_of_more_rows_than_the_file_holds_is_told(tmp_path, height):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.zeros((100, 31), np.uint8))
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(np.uint32(height).item())
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path)

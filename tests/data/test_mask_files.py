@@ -174,3 +174,62 @@ def test_values_that_no_mask_has_are_named(tmp_path, values, told):
     write(tmp_path / "x.tif", array)
     with pytest.raises(DataError, match=told):
         read_mask(tmp_path / "x.tif")
+
+
+def squares(size: int, gap: int, length: int = 200) -> np.ndarray:
+    """Numbered squares: (length, length)."""
+    labels = np.zeros((length, length), np.int64)
+    for number, (y, x) in enumerate(itertools.product(range(6, length - size, size + gap), repeat=2)):
+        labels[y : y + size, x : x + size] = number + 1
+    return labels
+
+
+@pytest.mark.parametrize("size", [3, 5, 9, 20])
+@pytest.mark.parametrize("gap", [0, 1, 6])
+@pytest.mark.parametrize("every", [1000, 20, 3])
+@pytest.mark.parametrize("far", [60_000, 2**40])
+def test_one_number_far_above_the_others_hides_none(tmp_path, size, gap, every, far):
+    labels = squares(size, gap if size > 3 else max(gap, 1))
+    far_ones = (labels > 0) & (labels % every == min(5, every - 1))
+    labels[far_ones] += far
+    assert far_ones.any()
+    write(tmp_path / "x.tif", labels.astype(np.uint16 if far < 2**16 else np.int64))
+    mask = read_mask(tmp_path / "x.tif")
+    np.testing.assert_array_equal(foreground(mask), labels > 0)
+    same_objects(instances(mask), labels)
+
+
+@pytest.mark.parametrize("size", [3, 5, 9])
+@pytest.mark.parametrize("gap", [1, 6])
+def test_one_class_far_above_the_others_hides_none(tmp_path, size, gap):
+    labels = squares(size, gap)
+    classes = np.where(labels == 7, 255, np.where(labels > 0, labels % 20 + 1, 0)).astype(np.uint8)
+    Image.fromarray(classes).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(foreground(read_mask(tmp_path / "x.png")), labels > 0)
+
+
+@pytest.mark.parametrize("how", ["numbers, enlarged", "numbers, smoothed", "distances"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_gradual_maps_of_no_common_height_are_refused(tmp_path, how, kind):
+    from scipy import ndimage
+
+    numbers = squares(14, 10)
+    if how == "distances":
+        yy, xx = np.mgrid[:200, :200]
+        found = ndimage.distance_transform_edt((yy % 50 - 25) ** 2 + (xx % 50 - 25) ** 2 < (5 + xx // 12) ** 2) * 11
+    elif how == "numbers, smoothed":
+        found = ndimage.gaussian_filter(numbers.astype(float), 1.2)
+    else:
+        found = ndimage.zoom(numbers.astype(float), 1.5, order=1)
+    write(tmp_path / "x.tif", found.astype(kind))
+    with pytest.raises(DataError, match="neither numbers of objects nor soft edges"):
+        read_mask(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize(("kind", "largest"), [("float16", 2**11), ("float32", 2**24), ("float64", 2**53)])
+def test_numbers_that_a_float_does_not_keep_are_refused(tmp_path, kind, largest):
+    write(tmp_path / "x.tif", (LABELS.astype(np.int64) + (largest - 100) * BINARY).astype(kind))
+    same_objects(instances(read_mask(tmp_path / "x.tif")), LABELS)
+    write(tmp_path / "x.tif", (LABELS.astype(np.int64) + largest * BINARY).astype(kind))
+    with pytest.raises(DataError, match=f"{kind} keeps whole numbers up to {largest} only"):
+        read_mask(tmp_path / "x.tif")

@@ -122,3 +122,24 @@ def test_pyramids_give_the_whole_picture_without_a_word(tmp_path):
     for name in ("sub.tif", "pages.tif"):
         np.testing.assert_array_equal(read_image(tmp_path / name, notes=notes), main)
     assert notes == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels", [2, 3, 4, 6])
+@pytest.mark.parametrize("writer", ["plain", "compressed", "imagej", "one directory"])
+def test_colours_written_as_narrow_pictures_are_colours(tmp_path, kind, channels, writer):
+    if writer == "imagej" and kind not in ("uint8", "uint16", "float32"):
+        pytest.skip("ImageJ has no such type")
+    path, notes = tmp_path / "x.tif", []
+    array = np.dstack([grey((40, 60)) // (k + 1) for k in range(channels)]).astype(kind)
+    how = {"imagej": {"imagej": True, "metadata": {"axes": "ZYX"}}, "compressed": {"compression": "zlib"}}
+    how |= {"one directory": {"truncate": True}}
+    write(path, array, **{"photometric": "minisblack", **how.get(writer, {})})
+    assert read_size(path) == (40, 60)
+    if channels == 3:
+        np.testing.assert_array_equal(read_image(path, notes=notes), array)
+        assert "its three channels are read as red, green and blue (--channel N chooses one)" in notes
+    else:
+        with pytest.raises(DataError, match=f"has {channels} channels: choose one"):
+            read_image(path)
+    np.testing.assert_array_equal(read_image(path, ReadOptions(channel=2)), array[..., 1])

@@ -63,3 +63,24 @@ def test_a_folder_of_masks_with_an_ending_is_read(tmp_path):
 def test_why_there_is_no_pair_is_told(tmp_path, images, masks, said):
     with pytest.raises(MissingError, match=said):
         build_dataset("folder", folder(tmp_path, images, masks), "all", lenient=True)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "found"),
+    [
+        (["a_image", "b_image"], ["a_mask", "b_mask"], True),
+        (["a.raw-im", "b.raw-im"], ["a.raw-labels", "b.raw-labels"], True),
+        (["a_image", "b_image"], ["a_masks_1", "b_masks_1"], True),
+        (["a_image", "b_image"], ["a_mask", "b_label"], False),
+        (["a_image", "b_image"], ["a_mask", "c_mask"], False),
+        (["image", "b_image"], ["mask", "b_mask"], False),
+    ],
+)
+def test_images_and_masks_with_an_ending_each(images, masks, found):
+    images, masks = [Path(f"i/{one}.png") for one in images], [Path(f"m/{one}.png") for one in masks]
+    if found:
+        pairs = match_pairs(images, masks)
+        assert [(image, mask) for _, image, mask in pairs] == list(zip(images, masks, strict=True))
+    else:
+        with pytest.raises(DataError, match="of the same stem"):
+            match_pairs(images, masks)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from segdiff.data.annotations.geojson import write_features
 from segdiff.data.regions import Region, parse_region, read_region
 from segdiff.data.windows import Window
 from segdiff.errors import DataError, MissingError
@@ -43,7 +44,7 @@ def test_every_kind_of_geojson(tmp_path, content):
     np.testing.assert_array_equal(region.mask(Window(0, 0, 100, 120)), expected())
     for window in (Window(25, 15, 30, 20), Window(0, 0, 21, 11), Window(60, 60, 40, 60)):
         np.testing.assert_array_equal(region.mask(window), expected()[window.rows, window.columns])
-    (tmp_path / "again.geojson").write_text(json.dumps(region.geojson("Region")))
+    write_features(tmp_path / "again.geojson", region.features("Region"))
     np.testing.assert_array_equal(read_region(tmp_path / "again.geojson").mask(Window(0, 0, 100, 120)), expected())
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from fakes import make_predictor, noisy, picture
+from PIL import Image
 
 from segdiff.data.resize import pad_to
 from segdiff.errors import DataError, ShapeError
@@ -92,6 +94,24 @@ def test_what_is_no_picture_is_refused():
             Source(np.zeros(shape, np.uint8))
     with pytest.raises(DataError):
         Source(np.full((4, 4, 3), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (torch.zeros(20, 30, 3), "of a tensor give tensor.cpu().numpy()"),
+        (Image.new("RGB", (20, 30)), "numpy.asarray(image) may make one"),
+        ("slide.png", "read_image reads a file"),
+        (np.zeros((3, 20, 30), np.uint8), "its channels first: give numpy.moveaxis(array, 0, -1)"),
+        (np.zeros((1, 20, 30), np.float32), "its channels first"),
+        ([[1, 2], [3, 4]], "numpy.asarray(list) may make one"),
+    ],
+    ids=["tensor", "picture", "name", "channels first", "one channel first", "list"],
+)
+def test_what_is_no_array_is_told_how_to_become_one(wrong, said):
+    with pytest.raises(ShapeError) as error:
+        Source(wrong)
+    assert said in str(error.value)
 
 
 def test_padding_mirrors_at_the_right_and_bottom():

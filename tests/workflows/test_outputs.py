@@ -16,6 +16,7 @@ from segdiff.errors import ConfigError, ShapeError
 from segdiff.inference import prediction as prediction_module
 from segdiff.workflows import outputs as outputs_module
 from segdiff.workflows.outputs import (
+    APART,
     DEFAULT_OUTPUTS,
     OBJECT_OUTPUTS,
     OUTPUTS,
@@ -68,7 +69,7 @@ def test_stems_may_hold_dots(tmp_path):
 
 def test_names_of_outputs():
     assert check_outputs(["geojson", "mask", "table", "mask"]) == ("mask", "objects", "outlines")
-    assert (*DEFAULT_OUTPUTS, *OBJECT_OUTPUTS) == tuple(OUTPUTS)
+    assert (*DEFAULT_OUTPUTS, *APART) == tuple(OUTPUTS)
     with pytest.raises(ConfigError, match="no output 'overlays'; did you mean overlay.*mask, probability"):
         check_outputs(["overlays"])
     with pytest.raises(ConfigError, match="no output is asked for"):
@@ -102,7 +103,7 @@ def test_only_what_is_chosen_is_written_and_it_is_the_same(tmp_path, chosen):
     predict_files(predictor, images, tmp_path / "all", outputs=tuple(OUTPUTS))
     record = predict_files(predictor, images, tmp_path / "some", outputs=tuple(chosen))
     files = {f"{n}_{OUTPUTS[name].suffix}" for n in range(2) for name in chosen}
-    assert names(tmp_path / "some") == files | {"prediction.json"}
+    assert names(tmp_path / "some") == files | {"prediction.json", "summary.csv"}
     assert all((tmp_path / "some" / f).read_bytes() == (tmp_path / "all" / f).read_bytes() for f in files)
     assert record["options"]["outputs"] == list(check_outputs(chosen))
     assert set(record["images"][0]["outputs"]) == set(chosen)
@@ -177,7 +178,7 @@ def test_outlines_that_were_packed_are_not_lost(tmp_path):
         save_prediction(make_predictor().predict(picture()), out, "0", ["outlines"])
     assert names(out) == {"0_outlines.geojson.gz"}
     predict_files(make_predictor(), images, out, outputs=("outlines",), overwrite=True)
-    assert names(out) == {"0_outlines.geojson", "prediction.json"}
+    assert names(out) == {"0_outlines.geojson", "prediction.json", "summary.csv"}
 
 
 def test_what_lies_there_of_another_run_is_told(tmp_path):

@@ -12,7 +12,8 @@ from PIL import Image
 from segdiff.errors import ConfigError, MissingError
 from segdiff.inference.options import PredictOptions
 from segdiff.workflows import record as record_module
-from segdiff.workflows.predict_files import Job, check_jobs, failures, predict_files
+from segdiff.workflows.jobs import Job, check_jobs
+from segdiff.workflows.predict_files import failures, predict_files
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_a_broken_file_does_not_stop_the_others(slides, tmp_path):
     [failure] = failures(record)
     assert "b.png" in failure["error"] and "\n" not in failure["error"]
     kinds = ("mask.png", "probability.tif", "uncertainty.tif", "overlay.png")
-    expected = {f"{stem}_{kind}" for stem in "ac" for kind in kinds} | {"prediction.json"}
+    expected = {f"{stem}_{kind}" for stem in "ac" for kind in kinds} | {"prediction.json", "summary.csv"}
     assert set(contents(out)) == expected
     assert record == json.loads((out / "prediction.json").read_text())
     assert contents(slides) == before

@@ -56,7 +56,7 @@ def test_choices_reach_the_file_and_the_record(tmp_path):
     predictor = make_predictor(red)
     record = predict_files(predictor, [tmp_path / "x.tif"], tmp_path / "out")
     assert "is a stack of 3 pictures: choose one" in failures(record)[0]["error"]
-    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "prediction.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["prediction.json", "summary.csv"]
     read = ReadOptions(z=1)
     record = predict_files(predictor, [tmp_path / "x.tif"], tmp_path / "out", read=read, overwrite=True)
     assert record["options"]["read"] == {"page": None, "channel": None, "z": 1, "value_range": None}

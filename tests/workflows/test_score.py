@@ -125,3 +125,10 @@ def test_wrong_options_are_a_line(more, said, folders, capsys):
     assert main(["score", "--pred", str(folders[0]), "--truth", str(folders[1]), *more]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", [["dice,iou"], ["dice", "iou"], ["dice,", "iou"], ["dice", ",iou"]])
+def test_metrics_with_commas_or_spaces(folders, capsys, given):
+    pred, true = folders
+    assert main(["score", "--pred", str(pred), "--truth", str(true), "--metrics", *given]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[:3] == ["image", "dice", "iou"]

@@ -36,6 +36,21 @@ def valid_polygons(annotation: Annotation) -> tuple[Polygon, ...]:
     return _polygons_in(shapely.union_all([shapely.make_valid(part) for part in parts]))
 
 
+def simplified(polygon: Polygon, tolerance: float) -> Polygon:
+    """Leave out vertices of a valid polygon without moving its lines by more than a tolerance (Douglas and Peucker).
+
+    It stays valid, and none of its parts disappears; where that cannot be had it is returned as it is.
+    """
+    import shapely
+
+    if tolerance <= 0:
+        return polygon
+    found = shapely.simplify(shapely.Polygon(polygon[0], polygon[1:]), tolerance, preserve_topology=True)
+    if found.geom_type != "Polygon" or found.is_empty or not shapely.is_valid(found):
+        return polygon
+    return (shapely.get_coordinates(found.exterior), *(shapely.get_coordinates(ring) for ring in found.interiors))
+
+
 def grouped(rings: list[NDArray[np.float64]]) -> tuple[Polygon, ...]:
     """Polygons with holes from the rings of a composite region, of which every other one from outside in is a hole."""
     import shapely

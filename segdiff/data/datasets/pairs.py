@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from segdiff.errors import DataError
@@ -45,7 +46,8 @@ def match_pairs(
 def without_ending(images: Mapping[str, Path], truths: Mapping[str, Path]) -> Mapping[str, Path]:
     """Return truths by the stems of their images, where all are called so with one ending, as "_mask" or "-labels".
 
-    Where one truth has the very stem of an image, or endings differ, they are as they were: nothing is guessed.
+    Images may have an ending of their own, as "_image". Where one truth has the very stem of an image, or endings
+    differ, they are as they were: nothing is guessed.
     """
     if not truths or images.keys() & truths.keys():
         return truths
@@ -55,7 +57,19 @@ def without_ending(images: Mapping[str, Path], truths: Mapping[str, Path]) -> Ma
         stripped = {stem.removesuffix(ending): path for stem, path in truths.items() if stem.endswith(ending)}
         if len(stripped) == len(truths) and stripped.keys() <= images.keys():
             return stripped
+    for ours in _common_endings(images):  # x_image goes with x_mask
+        for ending in _common_endings(truths):
+            renamed = {stem.removesuffix(ending) + ours: path for stem, path in truths.items()}
+            if renamed.keys() <= images.keys():
+                return renamed
     return truths
+
+
+def _common_endings(stems: Iterable[str]) -> list[str]:
+    """What two stems and more all end with, from a separator on; the longest first."""
+    several = list(stems)
+    common = os.path.commonprefix([stem[::-1] for stem in several])[::-1] if len(several) > 1 else ""
+    return [common[place:] for place, letter in enumerate(common) if letter in "_-. "]
 
 
 def by_stem(paths: Sequence[Path]) -> dict[str, Path]:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segdiff.data.regions import Region, parse_region
 from segdiff.data.sources.base import ImageSource
-from segdiff.data.tissue import Tissue, find_tissue
-from segdiff.data.windows import Window
+from segdiff.data.versions import version_of
 from segdiff.errors import ConfigError
-from segdiff.inference.options import PredictOptions
+from segdiff.inference.options import PredictOptions, needs_chains
 from segdiff.inference.protocol import Predictor
-from segdiff.inference.strips import Choice
 from segdiff.settings import plain
+from segdiff.workflows.outputs import measures_objects
 from segdiff.workflows.slides.outputs import SlideFiles, slide_outputs, slide_paths, strips_folder
+from segdiff.workflows.slides.part import SlidePart
 from segdiff.workflows.slides.result import SlideResult
-from segdiff.workflows.slides.store import StripStore, open_folder
+from segdiff.workflows.slides.store import StripStore, check_folder, open_folder
 
-NO_CONFIDENCE = "of slides no chains are kept: their objects have no confidence"
+NO_CONFIDENCE = "of slides no chains are kept, and this model has no confidence without them: its objects have none"
 NO_TISSUE = "no tissue was found in it: nothing was predicted (--no-tissue looks everywhere)"
 LEFT_OUT = "of slides these are not written: {}"
 OF_STRIPS = 0.95  # of a slide's time, for the progress: the rest tells objects apart and writes
@@ -53,160 +48,152 @@ class SlideOptions:
     go_on: bool = False
 
 
-def predict_slide(
-    predictor: Predictor,
-    source: ImageSource,
-    path: Path,
-    folder: Path,
-    options: SlideOptions,
-    report: Callable[[float], None],
-) -> dict[str, Any]:
-    """Predict a slide and write its files.
+class Block(NamedTuple):
+    """Rows of windows of one of a slide's models, `last` included; None: to the end."""
 
-    Strips of the result lie in <stem>_strips beside them until all are written: a run that was cut, however it was,
-    goes on from there with `go_on`, and repeats at most the row of windows that it was in and the one above it.
+    model: int
+    first: int
+    last: int | None
 
-    Args:
-        path: of the slide's file.
-        folder: of the files.
-        report: told the fraction that is done.
-    Returns:
-        What the record says of the slide.
-    Raises:
-        ConfigError: it was begun with other settings. And as `Predictor.predict`, and readers and writers.
-    """
-    began = time.perf_counter()
-    kept = strips_folder(folder, path.stem)
-    part = _Part.of(source, options)
-    open_folder(kept, _settings(predictor, source, path, options, part), options.go_on)
-    paths = {} if part.tissue is None else part.tissue.save(folder, path.stem)
-    stores = _predict_strips(predictor, source, kept, options, part, report)
-    result = SlideResult(predictor, options.prediction, stores, part.region)
-    files = SlideFiles(result, source, options.mpp, path.name, kept)
-    chosen = slide_outputs(options.outputs)
-    for number, name in enumerate(chosen):
-        paths[name] = files.write(name, slide_paths(folder, path.stem)[name])
-        report(OF_STRIPS + (1 - OF_STRIPS) * (number + 1) / len(chosen))
-    shutil.rmtree(kept)
-    return {
-        "shape": list(source.shape),
-        "seconds": round(time.perf_counter() - began, 3),
-        "remarks": _remarks(predictor, source, options, part, chosen),
-        "outputs": {name: written.name for name, written in paths.items()},
-        "tissue_mm2": part.area_mm2(options.mpp),
-    }
+    def __str__(self) -> str:
+        to = "the end" if self.last is None else str(self.last + 1)
+        return f"rows of windows {self.first + 1} to {to} of model {self.model + 1}"
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """Which part of a slide is predicted.
+class SlideRun:
+    """A slide on its way to its files. Its steps may be taken by several processes that share a disk.
+
+    Strips of the result lie in <stem>_strips beside the files, and may be removed once what `finish` gives is in a
+    record: a run that was cut, however it was, goes on from there with `go_on`, and repeats at most the row of windows
+    that it was in and the one above it.
 
     Attributes:
+        predictor: one model or several.
         source: the slide.
-        region: that was asked for.
-        tissue: that was found.
+        path: of its file.
+        folder: of the files.
+        options: what it is told.
     """
 
+    predictor: Predictor
     source: ImageSource
-    region: Region | None
-    tissue: Tissue | None
+    path: Path
+    folder: Path
+    options: SlideOptions
 
-    @classmethod
-    def of(cls, source: ImageSource, options: SlideOptions) -> _Part:
-        region = None if options.region is None else parse_region(options.region, source.height, source.width)
-        return cls(source, region, find_tissue(source) if options.tissue and source.is_slide else None)
+    @cached_property
+    def part(self) -> SlidePart:
+        """Which part of the slide is predicted."""
+        return SlidePart.of(self.source, self.options.region, self.options.tissue)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether tissue was looked for and none was found."""
-        return self.tissue is not None and not self.tissue.mask.any()
-
-    @property
-    def choice(self) -> Choice:
-        """For predictors."""
-        aside = None if self.tissue is None or self.is_empty else ~self.tissue.mask
-        return Choice(self._wanted, aside=aside)
-
-    def _wanted(self, place: Window) -> bool:
-        if self.region is not None and not self.region.touches(place):
-            return False
-        return self.tissue is None or self.tissue.touches(place)
-
-    def area_mm2(self, mpp: float | None) -> float | None:
-        """Of the tissue; None where it was not looked for or a pixel's size is not known."""
-        if self.tissue is None or mpp is None:
-            return None
-        pixels = float(self.tissue.mask.sum()) * self.tissue.row_step * self.tissue.column_step
-        return round(pixels * mpp**2 * 1e-6, 4)
-
-    def described(self) -> dict[str, Any]:
-        """As plain values that are the same for the same part."""
-        shapes = [] if self.region is None else [ring for one in self.region.shapes for p in one.polygons for ring in p]
-        bitmaps = [] if self.region is None else [one.bitmap.pixels for one in self.region.shapes if one.bitmap]
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All that decides the strips."""
         return {
-            "region": None if self.region is None else _hash(*shapes, *bitmaps),
-            "tissue": None if self.tissue is None else _hash(self.tissue.mask),
+            "image": self._image(),
+            "model": self.predictor.describe(self.options.prediction),
+            "precision": self.predictor.machine()["precision"],
+            "options": plain(self.options.prediction.deciding()),
+            "part": self.part.described(),
         }
 
+    @property
+    def kept(self) -> Path:
+        """Where the strips lie."""
+        return strips_folder(self.folder, self.path.stem)
 
-def _hash(*arrays: NDArray[Any]) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    def begin(self, most: int | None = None) -> list[Block]:
+        """Make ready, or go on, and return what is to be predicted still.
 
+        most: rows of windows of a block; None: as many as there are.
+        Raises: ConfigError: it was begun with other settings. And as readers and writers.
+        """
+        open_folder(self.kept, self.settings, self.options.go_on)
+        found = []
+        for number, (model, told) in enumerate(self.predictor.models(self.options.prediction)):
+            store = self._store(number)
+            if store.missing is None:
+                continue
+            if most is None and store.missing == len(store):
+                found.append(Block(number, store.missing, None))
+                continue
+            gaps = store.gaps(model.row_count(self.source, told), most)
+            found += [Block(number, first, last) for first, last in gaps]
+        return found
 
-def _settings(
-    predictor: Predictor, source: ImageSource, path: Path, options: SlideOptions, part: _Part
-) -> Mapping[str, Any]:
-    """All that decides the strips."""
-    status = path.stat()
-    return {
-        "image": {"name": path.name, "bytes": status.st_size, "modified": status.st_mtime_ns, "shape": source.shape},
-        "model": predictor.describe(options.prediction),
-        "precision": predictor.machine()["precision"],
-        "options": plain(options.prediction.deciding()),
-        "part": part.described(),
-    }
+    def predict(self, block: Block, report: Callable[[float], None]) -> None:
+        """Predict a block, and keep its strips; `report` is told the fraction that is done.
 
+        Raises: ConfigError: the slide was begun with other settings than this process has. And as `Predictor.predict`.
+        """
+        check_folder(self.kept, self.settings)
+        model, told = self.predictor.models(self.options.prediction)[block.model]
+        choice = replace(self.part.choice, first=block.first, last=block.last)
 
-def _predict_strips(
-    predictor: Predictor,
-    source: ImageSource,
-    kept: Path,
-    options: SlideOptions,
-    part: _Part,
-    report: Callable[[float], None],
-) -> list[StripStore]:
-    """Run each model over what is missing of its strips."""
-    models = predictor.models(options.prediction)
-    stores = []
-    for number, (model, told) in enumerate(models):
+        def progress(done: int, total: int) -> None:
+            report(done / max(total, 1))
 
-        def progress(done: int, total: int, number: int = number) -> None:
-            report(OF_STRIPS * (number + done / max(total, 1)) / len(models))
+        store = self._store(block.model)
+        for strip in model.strips(self.source, told, choice, progress=progress):
+            store.write(strip)
 
-        store = StripStore(kept / f"model_{number}", (source.height, source.width))
-        if (row := store.missing) is not None:
-            for strip in model.strips(source, told, replace(part.choice, first=row), progress=progress):
-                store.write(strip)
-        stores.append(store)
-    return stores
+    def finish(self, report: Callable[[float], None]) -> dict[str, Any]:
+        """Write the files of what was predicted, and return what the record says of the slide.
 
+        report: told the fraction of them that is written.
+        Raises: ConfigError: the slide was replaced meanwhile, or as `predict`. And as writers.
+        """
+        began = time.perf_counter()
+        check_folder(self.kept, {**self.settings, "image": self._image()})  # as it is now
+        paths = {} if self.part.tissue is None else self.part.tissue.save(self.folder, self.path.stem)
+        stores = [self._store(number) for number in range(len(self.predictor.models(self.options.prediction)))]
+        result = SlideResult(self.predictor, self.options.prediction, stores, self.part.region)
+        files = SlideFiles(result, self.source, self.options.mpp, self.path.name, self.kept)
+        chosen = slide_outputs(self.options.outputs)
+        for number, name in enumerate(chosen):
+            paths[name] = files.write(name, slide_paths(self.folder, self.path.stem)[name])
+            report((number + 1) / len(chosen))
+        return {
+            "shape": list(self.source.shape),
+            "found": files.found(self.part.pixels),
+            "seconds": round(time.perf_counter() - began, 3),
+            "remarks": self._remarks(chosen),
+            "outputs": {name: written.name for name, written in paths.items()},
+            "tissue_mm2": self.part.area_mm2(self.options.mpp),
+        }
 
-def _remarks(
-    predictor: Predictor, source: ImageSource, options: SlideOptions, part: _Part, chosen: Collection[str]
-) -> list[str]:
-    remarks = []
-    if part.is_empty:
-        return [NO_TISSUE]
-    for model, _ in predictor.models(options.prediction):
-        remarks += [one for one in model.remarks_on(source, part.choice) if one not in remarks]
-    if left := [name for name in options.outputs if name not in chosen]:
-        remarks.append(LEFT_OUT.format(", ".join(left)))
-    if {"objects", "outlines"} & set(chosen):
-        remarks.append(NO_CONFIDENCE)
-    return remarks
+    def whole(self, report: Callable[[float], None]) -> dict[str, Any]:
+        """Take all steps, and return what the record says of the slide."""
+        began = time.perf_counter()
+        blocks = self.begin()
+        for number, block in enumerate(blocks):
+
+            def of_block(share: float, number: int = number) -> None:
+                report(OF_STRIPS * (number + share) / len(blocks))
+
+            self.predict(block, of_block)
+        facts = self.finish(lambda share: report(OF_STRIPS + (1 - OF_STRIPS) * share))
+        return {**facts, "seconds": round(time.perf_counter() - began, 3)}
+
+    def _image(self) -> dict[str, Any]:
+        return {"name": self.path.name, "version": version_of(self.path), "shape": self.source.shape}
+
+    def _store(self, model: int) -> StripStore:
+        return StripStore(self.kept / f"model_{model}", (self.source.height, self.source.width))
+
+    def _remarks(self, chosen: tuple[str, ...]) -> list[str]:
+        remarks = []
+        if self.part.is_empty:
+            return [NO_TISSUE]
+        for model, _ in self.predictor.models(self.options.prediction):
+            remarks += [one for one in model.remarks_on(self.source, self.part.choice) if one not in remarks]
+        if left := [name for name in self.options.outputs if name not in {*chosen, "overlay"}]:
+            remarks.append(LEFT_OUT.format(", ".join(left)))
+        prediction = self.options.prediction
+        if measures_objects(self.options.outputs) and needs_chains(self.predictor.inference, prediction):
+            remarks.append(NO_CONFIDENCE)
+        return remarks
 
 
 def refuse_choices(source: ImageSource, **chosen: Any) -> None:

@@ -40,6 +40,11 @@ class SlideResult:
         return self._empty[0].core is not None
 
     @property
+    def confidence_coefficients(self) -> tuple[float, ...] | None:
+        """What makes a confidence of an object's probability and size; None where the model has none."""
+        return self.predictor.joined(self._empty, self.options).confidence_coefficients
+
+    @property
     def class_name(self) -> str:
         """What one object is."""
         return self.predictor.inference.class_name
@@ -52,7 +57,9 @@ class SlideResult:
         return self._last[1]
 
     def read_mask(self, window: Window) -> NDArray[np.bool_]:
-        """Return the mask of a window."""
+        """Return the mask of a window; of glass it costs next to nothing."""
+        if not any(store.holds(window) for store in self.stores):
+            return np.zeros((window.height, window.width), bool)
         mask = self.read(window).mask
         return mask if self.region is None else mask & self.region.mask(window)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdiff.data.array_files import read_arrays, write_arrays
+from segdiff.data.array_files import array_names, read_arrays, write_arrays
 from segdiff.data.windows import Window
 from segdiff.data.writers import write_json
 from segdiff.errors import ConfigError
@@ -23,7 +23,7 @@ from segdiff.inference.strips import COLUMNS, Strip
 from segdiff.settings import differences
 
 FIELDS = ("probability", "uncertainty", "core", "raw_probability")  # of a `Prediction` that are kept
-FORMAT = 1
+FORMAT = 2
 _KEPT = 2**26  # bytes of tiles that are kept unpacked
 _NAME = re.compile(r"strip_(\d+)_(\d+)_(\d+)\.zip")
 
@@ -31,12 +31,14 @@ _NAME = re.compile(r"strip_(\d+)_(\d+)_(\d+)\.zip")
 def open_folder(folder: Path, settings: Mapping[str, Any], go_on: bool) -> None:
     """Make the folder of a run, or go on in that of an earlier one.
 
+    Strips of an image that was replaced since are removed, whatever `go_on` says.
+
     Args:
         folder: of the strips of all models.
-        settings: what decides the result, plain values.
+        settings: what decides the result, plain values; of them "image" with a "name" and the file's "version".
         go_on: False removes what an earlier run left.
     Raises:
-        ConfigError: it was begun with other settings.
+        ConfigError: it was begun with other settings, or for an image of another name.
     """
     manifest = folder / "manifest.json"
     if not go_on and folder.exists():
@@ -44,15 +46,37 @@ def open_folder(folder: Path, settings: Mapping[str, Any], go_on: bool) -> None:
     wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
     try:
         there = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or one that was never finished
+        there = None if _was_replaced(there, wanted) else there
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that was never finished
+        there = None
+    if there is None:
         shutil.rmtree(folder, ignore_errors=True)
         write_json(manifest, wanted)
-        return
-    if changes := list(differences(there, wanted)):
+    elif changes := list(differences(there, wanted)):
         raise ConfigError(
             f"{folder} was begun with other settings ({', '.join(changes[:3])}): repeat them, choose another output "
             "folder, or --overwrite"
         )
+
+
+def check_folder(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the run in a folder has other settings than these, or there is none.
+
+    Processes that share the work on a slide would mix two results: of two precisions, say, or of two versions of it.
+    """
+    try:
+        there = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} is gone or damaged: give the command again, with --resume") from error
+    wanted = json.loads(json.dumps({"format": FORMAT, **settings}))
+    if changes := list(differences(there, wanted)):
+        raise ConfigError(f"what is at work in {folder} has other settings than this process: {', '.join(changes[:3])}")
+
+
+def _was_replaced(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Tell whether a manifest is of a file that lay where another one lies now."""
+    then, now = there["image"], here["image"]
+    return bool(then["name"] == now["name"] and then["version"] != now["version"])
 
 
 class StripStore:
@@ -70,6 +94,7 @@ class StripStore:
             if found := _NAME.fullmatch(path.name):
                 row, top, height = map(int, found.groups())
                 self._strips[row] = (Window(top, 0, height, self.width), path)
+        self._lefts: dict[int, frozenset[int]] = {}
         self._tiles: OrderedDict[tuple[int, int], dict[str, NDArray[Any]]] = OrderedDict()
 
     @property
@@ -82,6 +107,21 @@ class StripStore:
             row += 1
         return row
 
+    def __len__(self) -> int:
+        return len(self._strips)
+
+    def gaps(self, rows: int, most: int | None) -> list[tuple[int, int]]:
+        """List first and last of the rows of windows without a strip, of `rows` in all, at most `most` of them each."""
+        found: list[tuple[int, int]] = []
+        for row in range(rows):
+            if row in self._strips:
+                continue
+            if found and found[-1][1] == row - 1 and (most is None or row - found[-1][0] < most):
+                found[-1] = (found[-1][0], row)
+            else:
+                found.append((row, row))
+        return found
+
     def write(self, strip: Strip) -> None:
         """Keep a strip; OutputError where it cannot be written."""
         arrays = {
@@ -93,6 +133,7 @@ class StripStore:
         path = self.folder / f"strip_{strip.row:05d}_{strip.window.top:07d}_{strip.window.height:05d}.zip"
         write_arrays(path, arrays)
         self._strips[strip.row] = (strip.window, path)
+        self._lefts.pop(strip.row, None)
 
     def read(self, window: Window, empty: Prediction) -> Prediction:
         """Return the prediction of a window, background where nothing is stored.
@@ -113,6 +154,22 @@ class StripStore:
                     target = found.setdefault(name, np.zeros(size, np.float32))
                     _copy(target, window, array, place)
         return replace(empty, **found)  # type: ignore[arg-type]
+
+    def holds(self, window: Window) -> bool:
+        """Tell whether anything is stored of a window: of glass there is not."""
+        lefts = range(window.left // COLUMNS * COLUMNS, window.columns.stop, COLUMNS)
+        return any(
+            not self._stored(row).isdisjoint(lefts)
+            for row, (strip, _) in self._strips.items()
+            if strip.top < window.rows.stop and strip.rows.stop > window.top
+        )
+
+    def _stored(self, row: int) -> frozenset[int]:
+        """The left columns of a strip's tiles."""
+        if row not in self._lefts:
+            names = array_names(self._strips[row][1])
+            self._lefts[row] = frozenset(int(name.rpartition("_")[2]) for name in names)
+        return self._lefts[row]
 
     def _tile(self, row: int, left: int) -> dict[str, NDArray[Any]]:
         """The arrays of a tile; those read last are kept."""

@@ -87,8 +87,12 @@ def run(slide, folder, model=None, **options):
 
 
 def contents(folder):
-    """All files of a folder but the record, whose times differ."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
+    """All files of a folder but the record and its table, whose times differ."""
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.suffix != ".json" and "summary" not in path.name
+    }
 
 
 @pytest.mark.parametrize("side", [64, 128, 1024])
@@ -115,6 +119,24 @@ def test_rule_7_the_files_are_those_of_the_picture_in_memory(slide, tmp_path, mo
     assert shapes[0]["properties"]["measurements"]["Area µm^2"] == pytest.approx(found[0].area / 16, abs=1e-3)
     assert not (tmp_path / "out" / "a_strips").exists()
     assert (facts["mpp"], facts["mpp_origin"], facts["shape"]) == (0.25, "Aperio MPP", [*SIZE, 3])
+
+
+@pytest.mark.parametrize("side", [64, 1024])
+def test_rule_7_confidence_in_objects_is_that_of_the_picture_in_memory(slide, tmp_path, monkeypatch, side):
+    monkeypatch.setattr(slide_outputs, "SIDE", side)
+    coefficients = (0.4, 0.8, -0.3, -0.2)
+    facts = run(slide, tmp_path / "out", predictor(confidence=coefficients), outputs=("objects", "outlines"))
+    expected = predictor(confidence=coefficients).predict(nuclei())
+    sure = expected.confidence(expected.instances())
+    with (tmp_path / "out" / "a_objects.csv").open() as file:
+        told = [float(row["confidence"]) for row in csv.DictReader(file)]
+    assert len(told) > 25 and len(set(told)) > 20
+    np.testing.assert_array_equal(told, np.round(sure, 4))
+    shapes = json.loads((tmp_path / "out" / "a_outlines.geojson").read_text())["features"]
+    assert [one["properties"]["measurements"]["Confidence"] for one in shapes] == told
+    assert slide_predict.NO_CONFIDENCE not in facts["remarks"]
+    facts = run(slide, tmp_path / "other", predictor(confidence=coefficients), outputs=("objects",), temperature=2.0)
+    assert slide_predict.NO_CONFIDENCE in facts["remarks"]  # they are not of that temperature
 
 
 def test_rule_7_ensembles(slide, tmp_path, small_tiles):
@@ -221,18 +243,6 @@ def test_other_settings_are_refused(slide, tmp_path, monkeypatch, change):
     assert (tmp_path / "out" / "a_strips").exists()
 
 
-def test_a_slide_that_was_replaced_is_not_gone_on_with(slide, tmp_path, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OSError("cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(slide_predict.SlideFiles, "write", fail)
-        predict_files(predictor(), [slide], tmp_path / "out", outputs=("mask",), tissue=False)
-    write_aperio(slide, nuclei(seed=1), compression="zlib", mpp="0.25")
-    record = predict_files(predictor(), [slide], tmp_path / "out", outputs=("mask",), tissue=False, resume=True)
-    assert "other settings (image." in failures(record)[0]["error"]
-
-
 def test_regions_bound_the_mask_and_the_work(slide, tmp_path):
     whole = predictor().predict(nuclei())
     model = predictor()
@@ -257,7 +267,7 @@ def test_regions_of_plain_pictures(tmp_path):
 def test_regions_that_cannot_be_stop_that_slide(slide, tmp_path, region, message):
     record = predict_files(predictor(), [slide], tmp_path / "out", region=region)
     assert message in failures(record)[0]["error"]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["prediction.json", "summary.csv"]
 
 
 def stained(size=(512, 640)):
@@ -293,11 +303,11 @@ def test_a_slide_without_tissue_has_empty_files(tmp_path):
 
 def test_by_default_a_slide_gives_a_mask_and_files_of_objects_if_wanted(slide, tmp_path):
     facts = predict_files(predictor(), [slide], tmp_path / "a")["images"][0]
-    assert set(facts["outputs"]) == {"mask", "tissue", "tissue_region"}
-    assert "of slides these are not written: probability, uncertainty, overlay" in facts["remarks"]
+    assert set(facts["outputs"]) == {"mask", "overview", "tissue", "tissue_region"}
+    assert "of slides these are not written: probability, uncertainty" in facts["remarks"]
     names = ("mask", "probability", "uncertainty", "overlay", "labels", "objects", "outlines")
     facts = predict_files(predictor(), [slide], tmp_path / "b", outputs=names)["images"][0]
-    assert set(facts["outputs"]) == {"mask", "labels", "objects", "outlines", "tissue", "tissue_region"}
+    assert set(facts["outputs"]) == {"mask", "overview", *names[4:], "tissue", "tissue_region"}
     assert slide_predict.NO_CONFIDENCE in facts["remarks"]
 
 
@@ -340,3 +350,16 @@ def test_labels_state_the_scale_and_open_as_a_slide(slide, tmp_path):
     run(slide, tmp_path / "out", outputs=("labels",))
     source = open_source(tmp_path / "out" / "a_labels.ome.tif")
     assert source.mpp.isotropic() == 0.25 and source.dtype == np.uint32
+
+
+def test_glass_is_read_without_its_strips(tmp_path, monkeypatch, small_tiles):
+    write_aperio(tmp_path / "a.svs", stained((1024, 1280)), compression="zlib", mpp="0.5")
+    opened = []
+    read = store.read_arrays
+    monkeypatch.setattr(store, "read_arrays", lambda path, names: opened.append(path.name) or read(path, names))
+    monkeypatch.setattr(slide_outputs, "SIDE", 64)
+    facts = run(tmp_path / "a.svs", tmp_path / "out", predictor(threshold=0.5), tissue=True, outputs=("mask",))
+    mask = tifffile.imread(tmp_path / "out" / facts["outputs"]["mask"])
+    assert mask[150:250, 200:300].all() and not mask[500:].any()
+    tops = {int(name.split("_")[2]) for name in opened}
+    assert tops and max(tops) < 500
