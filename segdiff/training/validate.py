@@ -26,8 +26,6 @@ from segdiff.workflows.load import predictor_of
 from segdiff.workflows.numbers import NumberCalibration
 from segdiff.workflows.scoring import mean_of
 
-ALSO = ("ece_raw", "ece", "brier", "diversity")  # what the last validation scores, too
-
 
 @dataclass
 class Validation:
@@ -54,28 +52,38 @@ class Validation:
             self._during = self.artifact(segmenter)  # the same averaged weights each time: wrapped once
         limit = self.settings.validation_images
         scores = self._score(self._during, limit, f"step_{step:06}.png", step, during=True)
-        return {**{name: mean_of(scores, name) for name in ("dice", "iou")}, "blank": scores["blank"]}
+        return {
+            **{name: mean_of(scores, name) for name in segmenter.target.validation_scores},
+            "blank": scores["blank"],
+        }
 
     def final(self, artifact: Artifact, step: int) -> dict[str, Any]:
         """With the model's own sampling, over all images; gives what `segdiff evaluate` writes."""
         return self._score(artifact, None, "final.png", step, during=False)
 
     def calibrated(self, artifact: Artifact) -> Artifact:
-        """The artifact with temperature and threshold fitted to all validation images, then intervals of numbers.
+        """The artifact with what its target has to be fitted to all validation images.
+
+        Temperature and threshold come first, then intervals of numbers.
 
         These are of masks by the fitted threshold, which is known only when all images were seen: they are predicted
         once more, where they suffice for an interval.
         """
-        found = Calibration()
-        self._predicted(artifact, lambda sample, said: found.add(said.probability, sample.mask), temperature=1.0)
-        temperature = found.temperature()
-        fitted: dict[str, Any] = {"temperature": temperature, "threshold": found.threshold(temperature)}
-        artifact = replace(artifact, inference={**artifact.inference, **fitted})
-        if len(self.dataset) < least_images():
+        fits = artifact.segmenter.target.calibrated
+        if "temperature" in fits:
+            artifact = self._with_temperature(artifact)
+        if "conformal" not in fits or len(self.dataset) < least_images():
             return artifact
         numbers = NumberCalibration()
         self._predicted(artifact, lambda sample, said: numbers.add(said, sample))
         return replace(artifact, inference={**artifact.inference, "conformal": numbers.fit()})
+
+    def _with_temperature(self, artifact: Artifact) -> Artifact:
+        found = Calibration()
+        self._predicted(artifact, lambda sample, said: found.add(said.probability, sample.mask), temperature=1.0)
+        temperature = found.temperature()
+        fitted: dict[str, Any] = {"temperature": temperature, "threshold": found.threshold(temperature)}
+        return replace(artifact, inference={**artifact.inference, **fitted})
 
     def _predicted(self, artifact: Artifact, watch: Watch, temperature: float | None = None) -> None:
         """Show `watch` what the artifact predicts of all validation images."""
@@ -84,6 +92,7 @@ class Validation:
         evaluate(predictor, self.dataset, self.protocol, options, watch=watch)
 
     def _score(self, artifact: Artifact, limit: int | None, panel: str, step: int, *, during: bool) -> dict[str, Any]:
+        target = artifact.segmenter.target
         kept: list[tuple[Sample, Prediction]] = []
         blank: list[bool] = []
 
@@ -100,7 +109,9 @@ class Validation:
             self.protocol,
             EvaluateOptions(
                 PredictOptions(seed=self.seed, sampling=self.settings.validation if during else None),
-                Scoring() if during else Scoring((*self.protocol.metrics, *ALSO)),
+                Scoring(target.validation_scores)
+                if during
+                else Scoring((*self.protocol.metrics, *target.final_scores)),
                 limit,
             ),
             watch=keep,
