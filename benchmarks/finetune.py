@@ -36,8 +36,7 @@ WAYS = {
     "from nuclei": ["trainer.init_from=nuclei"],
     "from scratch": [
         "trainer.init_from=null",
-        "model.mask_channels=2",
-        "inference.channels=[mask,core]",
+        "target=instances",
         "optimizer.lr=1.5e-3",
         "optimizer.warmup_steps=60",
     ],

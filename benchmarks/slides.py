@@ -38,6 +38,7 @@ from segdiff.inference.options import ComputeOptions, InferenceSettings
 from segdiff.inference.predictor import ModelPredictor
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
+from segdiff.targets.instances import InstancesTarget
 from segdiff.workflows.predict_files import failures, predict_files
 from segdiff.workflows.slides import outputs, store
 
@@ -82,6 +83,7 @@ class Formula(Segmenter):
     """Nucleus where red light is lost, middle where more of it is, two chains of it."""
 
     image_channels, mask_channels, size_multiple = 3, 2, 16
+    target = InstancesTarget()
 
     def __init__(self, threshold: float) -> None:
         super().__init__()
@@ -136,7 +138,7 @@ def measure(side: int, tissue: int, folder: Path) -> dict[str, Any]:
         Formula(threshold_of(example())),
         Normalisation("fixed", [0.0] * 3, [255.0] * 3),
         Sampling(chains=2),
-        InferenceSettings(window=256, overlap=0.25, channels=("mask", "core"), class_name="Nucleus"),
+        InferenceSettings(window=256, overlap=0.25, class_name="Nucleus"),
         compute=ComputeOptions("cpu", "float32"),
     )
     store.StripStore.write = timed("strips to disk", store.StripStore.write)  # type: ignore[method-assign]

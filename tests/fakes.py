@@ -18,6 +18,7 @@ from segdiff.inference.predictor import ModelInfo, ModelPredictor
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
+from segdiff.targets.build import build_target
 
 # A network of a few thousand parameters with every kind of block.
 TINY_MODEL = {
@@ -88,7 +89,9 @@ def make_predictor(answer: Answer = red, *, chains: int = 1, **settings: Any) ->
     network = {k: settings.pop(k) for k in ("image_channels", "mask_channels", "size_multiple") if k in settings}
     scale = settings.pop("scale", None)
     identity = settings.pop("identity", "fake@0")
+    target = settings.pop("target", "mask")
     segmenter = FakeSegmenter(answer, **network)
+    segmenter.target = build_target({"kind": target})
     channels = segmenter.image_channels
     return ModelPredictor(
         segmenter,

@@ -14,12 +14,13 @@ MAY_IMPORT = {
     "diffusion": set(),
     "metrics": set(),
     "data": set(),
-    "models": {"diffusion"},
-    "artifacts": {"diffusion", "models"},
-    "inference": {"diffusion", "models", "data"},
-    "workflows": {"diffusion", "models", "data", "artifacts", "inference", "metrics"},
-    "training": {"diffusion", "models", "data", "artifacts", "inference", "metrics", "workflows"},
-    "cli": {"diffusion", "models", "data", "artifacts", "inference", "metrics", "workflows", "training"},
+    "targets": {"diffusion", "data", "metrics"},
+    "models": {"diffusion", "targets"},
+    "inference": {"diffusion", "models", "data", "targets"},
+    "artifacts": {"diffusion", "models", "targets", "inference"},
+    "workflows": {"diffusion", "models", "data", "artifacts", "inference", "metrics", "targets"},
+    "training": {"diffusion", "models", "data", "artifacts", "inference", "metrics", "workflows", "targets"},
+    "cli": {"diffusion", "models", "data", "artifacts", "inference", "metrics", "workflows", "training", "targets"},
 }
 # What every room may use of the package's root: errors, the reader of settings, and the version (for records).
 EVERYBODY = {"errors", "settings", "version"}

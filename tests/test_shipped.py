@@ -36,7 +36,7 @@ def test_a_model_is_whole_and_its_card_complete(model):
     assert all(section in card for section in SECTIONS) and f"license: {facts['license']}" in card
     loaded = any_from_pretrained(model.name)
     for artifact in loaded.members.values() if isinstance(loaded, EnsembleArtifact) else [loaded]:
-        assert artifact.inference["channels"] == ["mask", "core"] and artifact.scale["object_diameter_px"]
+        assert artifact.target == {"kind": "instances"} and artifact.scale["object_diameter_px"]
         assert {"coloured_lightness", "coloured_contrast", "diameter_px"} <= set(artifact.looks)
         assert artifact.training["license"] == facts["license"] and artifact.training["hardware"]
         assert artifact.training["recipe"] and artifact.training["steps"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from segdiff.artifacts.card import model_card
+from segdiff.artifacts.formats import FORMAT_VERSION, as_hashed, to_targets
 from segdiff.artifacts.whole import whole_folder
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ArtifactError, ConfigError, MissingError, OutputError
+from segdiff.inference.options import InferenceSettings
 from segdiff.models.build import build_segmenter
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import plain, read_settings
+from segdiff.targets.build import target_settings
 
-FORMAT_VERSION = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.yaml", "README.md"
 PANEL = "examples.png"  # a picture that the card may show
 EXPORTS = "onnx"  # a folder of files for other runtimes (`segdiff.artifacts.exports`)
-KEYS = ("format_version", "model", "diffusion", "normalisation", "sampling", "inference", "scale", "looks", "training")
-INFERENCE_KEYS = (
-    *("window", "overlap", "weights", "threshold", "grid", "temperature", "channels", "class_name", "conformal"),
-    "confidence",
-)
-# What older files do not have.
-MAY_LACK = ("training", "looks", "grid", "temperature", "channels", "class_name", "conformal", "confidence")
+NOT_STORED = ("segmenter", "identity", "path")  # fields of an `Artifact` that `config.yaml` does not hold
 SCALE_KEYS = ("mpp", "object_diameter_px")
 
 
@@ -68,6 +64,19 @@ class Artifact:
     identity: str = ""
     path: Path | None = None
     looks: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """What the segmenter predicts, as plain settings."""
+        return target_settings(self.segmenter.target)
+
+
+STORED = tuple(f.name for f in fields(Artifact) if f.name not in NOT_STORED)
+KEYS = ("format_version", "target", *STORED)
+MAY_LACK = ("training", "looks")
+INFERENCE_KEYS = tuple(f.name for f in fields(InferenceSettings))
+# All models say these; what came later has the default of `InferenceSettings` where a model does not say it.
+INFERENCE_LEAST = ("window", "overlap", "weights", "threshold")
 
 
 def save_artifact(artifact: Artifact, folder: str | Path) -> Path:
@@ -113,10 +122,10 @@ def load_artifact(folder: str | Path) -> Artifact:
     """
     folder = Path(folder)
     _check_there(folder, CONFIG, WEIGHTS)
-    config = read_config(folder)
-    _check(config, folder / CONFIG)
+    written = read_config(folder)
+    config = _checked(written, folder / CONFIG)
     try:
-        segmenter = build_segmenter(config["model"], config["diffusion"])
+        segmenter = build_segmenter(config["model"], config["diffusion"], config["target"])
         normalisation = read_settings(Normalisation, "normalisation", config["normalisation"])
         sampling = read_settings(Sampling, "sampling", config["sampling"])
         segmenter.check(sampling)
@@ -136,7 +145,7 @@ def load_artifact(folder: str | Path) -> Artifact:
         config["inference"],
         config["scale"],
         config.get("training") or {},
-        identity=_identity(folder, config),
+        identity=f"{folder.resolve().name}@{_hash(folder, written)}",
         path=folder,
         looks=config.get("looks") or {},
     )
@@ -178,10 +187,7 @@ def _check_there(folder: Path, *names: str) -> None:
 
 
 def _config(artifact: Artifact) -> dict[str, Any]:
-    content = {name: plain(getattr(artifact, name)) for name in KEYS if name not in ("format_version",)}
-    content["normalisation"] = plain(asdict(artifact.normalisation))
-    content["sampling"] = plain(asdict(artifact.sampling))
-    return {"format_version": FORMAT_VERSION, **content}
+    return {"format_version": FORMAT_VERSION, **{name: plain(getattr(artifact, name)) for name in KEYS[1:]}}
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -193,14 +199,20 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _check(config: Mapping[str, Any], path: Path) -> None:
+def _checked(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The configuration as this version writes it; ArtifactError for what cannot be."""
     for group in ("model", "diffusion"):
         if not isinstance(config.get(group), dict):
             raise ArtifactError(f"{path}: {group} is not a mapping")
     check_version(config, path)
-    _check_keys(config, KEYS, "", path)
-    for group, known in (("inference", INFERENCE_KEYS), ("scale", SCALE_KEYS)):
-        _check_keys(config[group], known, f"{group}.", path)
+    if config["format_version"] == 1:
+        config = _migrated(config, path)
+    _check_keys(config, KEYS, MAY_LACK, "", path)
+    later = tuple(key for key in INFERENCE_KEYS if key not in INFERENCE_LEAST)
+    _check_keys(config["inference"], INFERENCE_KEYS, later, "inference.", path)
+    _check_keys(config["scale"], SCALE_KEYS, (), "scale.", path)
+    if not isinstance(config["target"], dict):
+        raise ArtifactError(f"{path}: target is not a mapping")
     for key, value in config["scale"].items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
         if value is not None and not number:
@@ -208,6 +220,19 @@ def _check(config: Mapping[str, Any], path: Path) -> None:
     looks = config.get("looks") or {}
     if not isinstance(looks, dict) or not all(_is_range(values) for values in looks.values()):
         raise ArtifactError(f"{path}: looks is not a mapping of ranges, [least, greatest]")
+    return dict(config)
+
+
+def _migrated(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """A configuration of format 1 as this version writes it."""
+    known = tuple(key for key in KEYS if key != "target")
+    _check_keys(config, known, MAY_LACK, "", path)
+    if not isinstance(config["inference"], dict):
+        raise ArtifactError(f"{path}: inference is not a mapping")
+    try:
+        return to_targets(config)
+    except ConfigError as error:
+        raise ArtifactError(f"{path}: {error}") from error
 
 
 def _is_range(values: Any) -> bool:
@@ -215,26 +240,28 @@ def _is_range(values: Any) -> bool:
     return numbers and all(isinstance(v, (int, float)) and abs(v) < float("inf") for v in values)
 
 
-def _check_keys(found: Any, known: tuple[str, ...], prefix: str, path: Path) -> None:
+def _check_keys(found: Any, known: Sequence[str], may_lack: Sequence[str], prefix: str, path: Path) -> None:
     if not isinstance(found, dict):
         raise ArtifactError(f"{path}: {prefix[:-1] or 'the file'} is not a mapping")
     for key in found:
         if key not in known:
             raise ArtifactError(f"{path}: {prefix}{key} is not known; known: {', '.join(known)}")
     for key in known:
-        if key not in found and key not in MAY_LACK:
+        if key not in found and key not in may_lack:
             raise ArtifactError(f"{path}: {prefix}{key} is missing")
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether both are models of the same weights and settings."""
-    whole = all((folder / name).is_file() for folder in (one, other) for name in (CONFIG, WEIGHTS))
-    return whole and all((one / name).read_bytes() == (other / name).read_bytes() for name in (CONFIG, WEIGHTS))
+    """Whether both are models of the same weights and settings, in whatever format they are written."""
+    try:
+        return _hash(one, read_config(one)) == _hash(other, read_config(other))
+    except (MissingError, ArtifactError, OSError):
+        return False
 
 
-def _identity(folder: Path, config: Mapping[str, Any]) -> str:
+def _hash(folder: Path, config: Mapping[str, Any]) -> str:
     """Of what decides a prediction: not of what is told about the training, which a card may yet add to."""
-    settings = {key: value for key, value in config.items() if key != "training"}
+    settings = {key: value for key, value in as_hashed(config).items() if key != "training"}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     digest.update((folder / WEIGHTS).read_bytes())
-    return f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]

@@ -15,7 +15,6 @@ from segdiff.artifacts.card import model_card
 from segdiff.artifacts.folder import (
     CARD,
     CONFIG,
-    FORMAT_VERSION,
     PANEL,
     WEIGHTS,
     Artifact,
@@ -26,6 +25,7 @@ from segdiff.artifacts.folder import (
     read_config,
     save_artifact,
 )
+from segdiff.artifacts.formats import FORMAT_VERSION
 from segdiff.artifacts.whole import whole_folder
 from segdiff.errors import ArtifactError, ConfigError
 from segdiff.settings import plain

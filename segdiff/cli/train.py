@@ -105,20 +105,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def sweep_job(config: DictConfig) -> float:
-    """One training of a sweep; gives the validation Dice, which Hydra's sweepers maximise, nan where it failed.
+    """One training of a sweep; gives its validation score, which Hydra's sweepers maximise, nan where it failed.
 
     A failure is written into the run's folder and does not end the others.
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from segdiff.training.sweep import finished_result, write_result
+    from segdiff.training.sweep import finished_result, score_of, write_result
 
     hydra_config = HydraConfig.get()
     folder, sweep = Path(hydra_config.runtime.output_dir), Path(hydra_config.sweep.dir)
     before = finished_result(folder)
     if before is not None:
         print(f"{folder}: finished before")
-        return float(before["dice"]) if before["dice"] is not None else float("nan")
+        return score_of(before)
     try:
         plain = to_plain(config)
         plain["run"] = {**plain["run"], "dir": str(folder), "group": sweep.name}
@@ -169,16 +169,17 @@ def _named_after_what_differs(arguments: list[str]) -> list[str]:
 
 def _tell(sweep: Path) -> int:
     """Print the table of a sweep and write it; the exit code: 3 where some of the runs failed, 2 where all did."""
-    from segdiff.training.sweep import collect, write_table
+    from segdiff.training.sweep import collect, scores_in, write_table
 
     rows = collect(sweep)
     if not rows:
         print("no run left a result", file=sys.stderr)
         return 2
     width = max([len(row["run"]) for row in rows] + [len("run")])
-    print(f"\n{'run':<{width}}  status      dice     iou")
+    names = scores_in(rows)
+    print(f"\n{'run':<{width}}  status    {''.join(f'  {name:>6}' for name in names)}")
     for row in rows:
-        scores = "  ".join(f"{row[key]:.4f}" if row[key] is not None else "     -" for key in ("dice", "iou"))
+        scores = "  ".join(f"{row[key]:.4f}" if row[key] is not None else "     -" for key in names)
         print(f"{row['run']:<{width}}  {row['status']:<8}  {scores}" + (f"  {row['error']}" if row["error"] else ""))
     print(f"table: {write_table(sweep, rows)}; the same command again runs what is missing")
     failed = [row for row in rows if row["status"] == "failed"]
@@ -219,14 +220,14 @@ def _check_flags(arguments: Sequence[str]) -> None:
 
 
 def _train(plain: dict[str, Any]) -> float:
-    """One training from plain values; gives its validation Dice and leaves its result in the folder."""
+    """One training from plain values; gives its validation score and leaves its result in the folder."""
     from segdiff.training.run import run_training
     from segdiff.training.sweep import write_result
 
     folder = Path(plain["run"]["dir"])
     result = run_training(plain, folder)
-    scores = {key: result.get(key) for key in ("dice", "iou")}
+    scores = {key: result.get(key) for key in result["validation_scores"]}
     scores = {key: None if value is None or math.isnan(value) else value for key, value in scores.items()}
     if result["writes"]:
-        write_result(folder, "finished" if result["finished"] else "cut", **scores)
-    return float(result["dice"])
+        write_result(folder, "finished" if result["finished"] else "cut", monitor=result["monitor"], **scores)
+    return float(result[result["monitor"]])

@@ -13,17 +13,16 @@ from torch import Tensor
 from segdiff.diffusion.schedules import NoiseSchedule
 from segdiff.errors import ConfigError
 
-PREDICTIONS = ("epsilon", "x_0", "v", "velocity", "logits")
+PREDICTIONS = ("epsilon", "x_0", "v", "velocity")
 WEIGHTINGS = ("uniform", "min_snr", "snr_plus_1")
 MIN_SNR = 5.0  # gamma of Hang et al. 2023, arXiv:2303.09556
 Number = float | Tensor
 
 
-def check_prediction(prediction: str) -> str:
-    """`prediction` if it is known, else ConfigError."""
+def check_prediction(prediction: str) -> None:
+    """ConfigError unless `prediction` is known."""
     if prediction not in PREDICTIONS:
         raise ConfigError(f"diffusion.prediction={prediction} is not known; known: {', '.join(PREDICTIONS)}")
-    return prediction
 
 
 def x_0_from_epsilon(x_t: Tensor, epsilon: Tensor, alpha: Number, sigma: Number) -> Tensor:
@@ -49,9 +48,6 @@ def to_x_0_and_epsilon(
         return x_0_from_epsilon(x_t, output, alpha, sigma), output
     if prediction == "x_0":
         return output, epsilon_from_x_0(x_t, output, alpha, sigma)
-    if prediction == "logits":
-        x_0 = torch.tanh(output / 2)
-        return x_0, epsilon_from_x_0(x_t, x_0, alpha, sigma)
     if prediction == "velocity":
         norm = alpha + sigma  # 1 for flow matching
         return (x_t - sigma * output) / norm, (x_t + alpha * output) / norm
@@ -64,7 +60,7 @@ def target_of(x_0: Tensor, epsilon: Tensor, alpha: Number, sigma: Number, predic
     """What a network with this prediction should have said."""
     if prediction == "epsilon":
         return epsilon
-    if prediction in ("x_0", "logits"):
+    if prediction == "x_0":
         return x_0
     if prediction == "velocity":
         return epsilon - x_0

@@ -20,6 +20,7 @@ from segdiff.inference.protocol import Predictor, SingleModel
 from segdiff.inference.run import Progress
 from segdiff.inference.temperature import check_temperature, temper, temper_threshold
 from segdiff.settings import changed, plain
+from segdiff.targets.base import Target
 
 
 class Ensemble:
@@ -84,6 +85,11 @@ class Ensemble:
     def mask_channels(self) -> int:
         """M of what they give."""
         return self.members[0].mask_channels
+
+    @property
+    def target(self) -> Target:
+        """What they predict."""
+        return self.members[0].target
 
     @property
     def known_mpp(self) -> float | None:
@@ -298,5 +304,5 @@ def _check_members(members: Sequence[Predictor]) -> None:
             mine, theirs = getattr(first, name), getattr(member, name)
             if mine != theirs:
                 raise ConfigError(f"{first.identity} has {name} {mine}, {member.identity} {theirs}")
-        if first.inference.channels != member.inference.channels:
-            raise ConfigError(f"{first.identity} and {member.identity} have mask channels of other meanings")
+        if first.target != member.target:
+            raise ConfigError(f"{first.identity} and {member.identity} predict other targets")

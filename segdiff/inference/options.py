@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import Any, Literal
 
-from segdiff.data.targets import check_channels
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.inference.blend import weights_named
@@ -66,7 +65,6 @@ class InferenceSettings:
         grid: (height, width) that every picture is resized to, whatever its size and shape, as the published
             Cityscapes models see their crops; None: pictures keep their size, or follow the scale.
         temperature: log-odds of the probability are divided by it (`segdiff.inference.temperature`).
-        channels: what the mask channels of the model are (`segdiff.data.targets`): the mask, or mask and core.
         class_name: what one object is, such as "Nucleus": outlines carry it.
         conformal: how area and count become intervals at this threshold and temperature.
         confidence: coefficients that make a probability of what is known of an object (`segdiff.inference.confidence`),
@@ -81,7 +79,6 @@ class InferenceSettings:
     threshold: float = 0.5
     grid: tuple[int, int] | None = None
     temperature: float = 1.0
-    channels: tuple[str, ...] = ("mask",)
     class_name: str = "Object"
     conformal: ConformalSettings = ConformalSettings()
     confidence: tuple[float, ...] | None = None
@@ -94,7 +91,6 @@ class InferenceSettings:
         window_starts(1, 1 if self.window is None else self.window, self.overlap)
         check_threshold(self.threshold)
         check_temperature(self.temperature)
-        object.__setattr__(self, "channels", check_channels(self.channels))
         if not self.class_name.strip():
             raise ConfigError("class_name is empty: say what one object is, such as Nucleus")
 

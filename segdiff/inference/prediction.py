@@ -33,7 +33,7 @@ class Prediction:
         model: identity of the model, "name@hash".
         chains: float32 (K, H, W) or (K, M, H, W), clamped to [0, 1]; None unless asked for.
         raw_probability: `probability` before the temperature, which acts on nothing else; None unless asked for.
-        core: float32 (H, W), in [0, 1]: of the middles of objects (`segdiff.data.targets`), from models that were
+        core: float32 (H, W), in [0, 1]: of the middles of objects (`segdiff.targets.instances`), from models that were
             trained to find them; None from others.
         core_chains: likewise of each chain, (K, H, W), with `chains`.
         chain_threshold: of a chain's own mask: the threshold before the temperature, which chains do not know.

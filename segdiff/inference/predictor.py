@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from segdiff.diffusion.noise import NoiseField, image_key
 from segdiff.diffusion.sampling import Sampling
-from segdiff.errors import ConfigError
 from segdiff.inference import looks
 from segdiff.inference.blend import Blend, weights_named
 from segdiff.inference.chains import ChainStatistics
@@ -90,9 +89,7 @@ class ModelPredictor:
         self.sampling = sampling
         self.inference = inference or InferenceSettings()
         self.identity, self.scale, self.looks = info.identity, dict(info.scale), dict(info.looks)
-        if len(self.inference.channels) not in (1, segmenter.mask_channels):
-            names = ", ".join(self.inference.channels)
-            raise ConfigError(f"a model of {segmenter.mask_channels} mask channel(s) has none called {names}")
+        self.target = segmenter.target
         self._runner = WindowRunner(self.segmenter, self.device, self.precision)
 
     @property
@@ -247,23 +244,18 @@ class ModelPredictor:
     ) -> Prediction:
         """What blended chains say, for the whole image or a part of it."""
         threshold, temperature = self._cut(options)
-        core = core_chains = None
-        if "core" in self.inference.channels:
-            core, probability = probability[1], probability[0]
-            spread = None if spread is None else spread[0]
-            if chains is not None:
-                chains, core_chains = chains[:, 0], chains[:, 1]
+        decoded = self.target.decode(probability, spread, chains)
         return Prediction(
-            raw_probability=np.array(probability) if options.keep_raw else None,
-            probability=tempered(probability, temperature),
-            uncertainty=spread,
+            raw_probability=np.array(decoded.probability) if options.keep_raw else None,
+            probability=tempered(decoded.probability, temperature),
+            uncertainty=decoded.uncertainty,
             threshold=threshold,
             sampling=options.sampling_of(self.sampling),
             seed=options.seed,
             model=self.identity,
-            chains=chains,
-            core=core,
-            core_chains=core_chains,
+            chains=decoded.chains,
+            core=decoded.core,
+            core_chains=decoded.core_chains,
             chain_threshold=temper_threshold(threshold, 1 / temperature),
             class_name=self.inference.class_name,
             conformal=conformal_at(self.inference, threshold, temperature),

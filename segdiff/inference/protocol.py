@@ -10,6 +10,7 @@ from segdiff.inference.options import InferenceSettings, PredictOptions
 from segdiff.inference.prediction import Prediction
 from segdiff.inference.run import Progress
 from segdiff.inference.strips import Choice, Strip
+from segdiff.targets.base import Target
 
 
 class Predictor(Protocol):
@@ -33,7 +34,7 @@ class Predictor(Protocol):
 
     @property
     def inference(self) -> InferenceSettings:
-        """Windows, threshold, temperature and meaning of the mask channels, likewise."""
+        """Windows, threshold and temperature, likewise."""
 
     @property
     def image_channels(self) -> int:
@@ -42,6 +43,10 @@ class Predictor(Protocol):
     @property
     def mask_channels(self) -> int:
         """M of what it gives."""
+
+    @property
+    def target(self) -> Target:
+        """What it predicts."""
 
     @property
     def known_mpp(self) -> float | None:

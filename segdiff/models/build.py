@@ -17,8 +17,10 @@ from segdiff.models.segdiff import SegDiff, SegDiffConfig
 from segdiff.models.segmenter import Segmenter
 from segdiff.models.smp import SmpConfig, SmpNetwork
 from segdiff.settings import read_settings
+from segdiff.targets.build import build_target
 
 Builder = Callable[[Mapping[str, Any], Mapping[str, Any]], Segmenter]
+MASK = {"kind": "mask"}
 
 
 def build_segdiff(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
@@ -95,11 +97,14 @@ MODELS: dict[str, Builder] = {
 }
 
 
-def build_segmenter(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> Segmenter:
-    """The segmenter of two configuration groups, untrained.
+def build_segmenter(
+    model: Mapping[str, Any], diffusion: Mapping[str, Any], target: Mapping[str, Any] = MASK
+) -> Segmenter:
+    """The segmenter of three configuration groups, untrained.
 
     model: `kind`, looked up in `MODELS` (to which own code can add), and that kind's settings.
     diffusion: see `DiffusionSettings`.
+    target: see `segdiff.targets.build.build_target`; how many channels a mask has follows from it.
 
     Raises:
         ConfigError: an unknown kind or key, or settings that do not go together.
@@ -108,4 +113,22 @@ def build_segmenter(model: Mapping[str, Any], diffusion: Mapping[str, Any]) -> S
     kind = settings.pop("kind", None)
     if not isinstance(kind, str) or kind not in MODELS:
         raise ConfigError(f"model.kind={kind} is not known; known: {', '.join(MODELS)}")
-    return MODELS[kind](settings, diffusion)
+    chosen = build_target(target)
+    channels = len(chosen.channel_names)
+    if channels > 1:  # each kind of network has one by itself
+        settings.setdefault("mask_channels", channels)
+    segmenter = MODELS[kind](settings, diffusion)
+    segmenter.target = chosen
+    if channels > 1:
+        check_channels(segmenter)
+    return segmenter
+
+
+def check_channels(segmenter: Segmenter) -> None:
+    """ConfigError unless the network gives the channels of the target, no more and no fewer."""
+    names, kind = segmenter.target.channel_names, segmenter.target.kind
+    if segmenter.mask_channels != len(names):
+        raise ConfigError(
+            f"model.mask_channels={segmenter.mask_channels} does not go with target={kind}, which has {len(names)} "
+            f"({', '.join(names)}): leave it out"
+        )

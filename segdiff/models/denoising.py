@@ -29,6 +29,8 @@ PURPOSES = 16
 GROUP_SIZE = 16
 CONDITIONS = ("time", "log_snr")
 MOST_DRAWS = 64
+LOGITS = "logits"  # a network whose output the target's activation turns into x_0
+PREDICTIONS = (*objectives.PREDICTIONS, LOGITS)
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class DiffusionSettings:
     recycling: float = 0.0
 
     def __post_init__(self) -> None:
-        objectives.check_prediction(self.prediction)
-        for name, known in (("condition", CONDITIONS), ("weighting", objectives.WEIGHTINGS)):
+        choices = {"prediction": PREDICTIONS, "condition": CONDITIONS, "weighting": objectives.WEIGHTINGS}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"diffusion.{name}={getattr(self, name)} is not known; known: {', '.join(known)}")
         weights = {name: getattr(self, name) for name in ("mse_weight", "cross_entropy_weight", "dice_weight")}
@@ -81,7 +83,7 @@ class DiffusionSettings:
                 raise ConfigError(f"diffusion.{name}={weight}: it must be 0 or more")
         if not any(weights.values()):
             raise ConfigError(f"diffusion: one of {', '.join(weights)} must be above 0")
-        if self.cross_entropy_weight and self.prediction != "logits":
+        if self.cross_entropy_weight and self.prediction != LOGITS:
             raise ConfigError(
                 f"diffusion.cross_entropy_weight={self.cross_entropy_weight} needs diffusion.prediction=logits, "
                 f"not {self.prediction}"
@@ -91,7 +93,7 @@ class DiffusionSettings:
                 raise ConfigError(f"diffusion.{name}={getattr(self, name)}: a share between 0 and 1 is needed")
         if not 1 <= self.noise_draws <= MOST_DRAWS:
             raise ConfigError(f"diffusion.noise_draws={self.noise_draws}: 1 to {MOST_DRAWS} is possible")
-        if self.recycling and self.prediction not in ("x_0", "logits"):
+        if self.recycling and self.prediction not in ("x_0", LOGITS):
             raise ConfigError(
                 f"diffusion.recycling={self.recycling} needs diffusion.prediction=x_0 or logits, not "
                 f"{self.prediction}: the noise of a guess is not the noise that was drawn"
@@ -133,11 +135,13 @@ class DiffusionSegmenter(Segmenter):
         self.image_channels, self.mask_channels = image_channels, mask_channels
         self.noise_draws = settings.noise_draws
         self.prediction = settings.prediction
+        # What the output is once the target's activation has turned logits into x_0.
+        self._read_as = "x_0" if settings.prediction == LOGITS else settings.prediction
         self.finest = getattr(network, "finest", 1)
         # A network that ignores what it is shown would cost a second pass for nothing.
         self.self_conditioning = settings.self_conditioning if getattr(network, "takes_previous", False) else 0.0
         self.learned_variance = learned_variance
-        if learned_variance and (settings.training_scales or settings.prediction == "logits"):
+        if learned_variance and (settings.training_scales or settings.prediction == LOGITS):
             raise ConfigError("model.learned_variance goes with neither training_scales nor prediction=logits")
         self._unscaled = build_schedule(settings.schedule, settings.steps)
 
@@ -188,20 +192,26 @@ class DiffusionSegmenter(Segmenter):
         output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
         terms: dict[str, Tensor] = {}
         if settings.mse_weight:
-            target = objectives.target_of(truth, epsilon, alpha, sigma, self.prediction)
-            seen = torch.tanh(output / 2) if self.prediction == "logits" else output
-            factor = objectives.loss_weight(settings.weighting, self.prediction, alpha, sigma)
-            terms["mse"] = objectives.mean_squared_error(seen, target) * factor
+            wanted = objectives.target_of(truth, epsilon, alpha, sigma, self._read_as)
+            factor = objectives.loss_weight(settings.weighting, self._read_as, alpha, sigma)
+            terms["mse"] = objectives.mean_squared_error(self._activated(output), wanted) * factor
         if spread is not None:
-            x_0, _ = objectives.to_x_0_and_epsilon(output.detach(), x_t, alpha, sigma, self.prediction)
+            x_0 = self._x_0(output.detach(), x_t, alpha, sigma)
             terms["variational"] = objectives.variational_term(truth, x_t, x_0, (spread + 1) / 2, t, self.schedule)
         if settings.cross_entropy_weight:
             factor = objectives.loss_weight(settings.weighting, "x_0", alpha, sigma)
-            terms["cross_entropy"] = losses.cross_entropy(output, truth) * factor
+            terms["cross_entropy"] = self.target.cross_entropy(output, truth) * factor
         if settings.dice_weight:
-            x_0, _ = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)
-            terms["dice"] = losses.soft_dice_loss(x_0, truth)
+            terms["dice"] = self.target.soft_dice(self._x_0(output, x_t, alpha, sigma), truth)
         return losses.total(terms, weights_of(settings))
+
+    def _activated(self, output: Tensor) -> Tensor:
+        """The output, or x_0 where it is logits."""
+        return self.target.activate(output) if self.prediction == LOGITS else output
+
+    def _x_0(self, output: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """x_0, whatever the network predicts."""
+        return objectives.to_x_0_and_epsilon(self._activated(output), x_t, alpha, sigma, self._read_as)[0]
 
     def _per_draw(self, read: Any) -> Tensor:
         """(draws * N,), draw-major: what `read(base)` gives for each noise draw's purposes."""
@@ -235,7 +245,7 @@ class DiffusionSegmenter(Segmenter):
         output = said.chunk(2, 1)[0] if self.learned_variance else said
         # Weights that autocast cast while no gradient was wanted must not serve the pass that wants one.
         torch.clear_autocast_cache()
-        x_0 = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)[0].clamp(-1, 1)
+        x_0 = self._x_0(output, x_t, alpha, sigma).clamp(-1, 1)
         return x_0, objectives.epsilon_from_x_0(x_t, x_0, alpha, sigma)
 
     def _told(self, t: Tensor, schedule: tuple[Tensor, Tensor]) -> Tensor:
@@ -305,14 +315,13 @@ class DiffusionSegmenter(Segmenter):
             output, spread = said.chunk(2, 1) if self.learned_variance else (said, None)
             alpha, sigma = float(self.schedule.alpha[t]), float(self.schedule.sigma[t])
             fraction = None if spread is None else (spread + 1) / 2
-            if self.prediction == "logits":
-                # tanh(output / 2), which takes five times as long
-                return samplers.Denoised(output.sigmoid().mul_(2).sub_(1), None, fraction)
-            x_0, epsilon = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self.prediction)
+            if self.prediction == LOGITS:
+                return samplers.Denoised(self.target.soft_mask(output).mul_(2).sub_(1), None, fraction)
+            x_0, epsilon = objectives.to_x_0_and_epsilon(output, x_t, alpha, sigma, self._read_as)
             return samplers.Denoised(x_0, epsilon, fraction)
 
         # What logits become lies within [-1, 1].
-        clip = sampling.clip and self.prediction != "logits"
+        clip = sampling.clip and self.prediction != LOGITS
         x_0 = sampler_of(sampling)(denoise, maps[0], self.schedule, times, noise=lambda k: maps[k + 1], clip=clip)
         return to_pixels(x_0, self.packed)
 

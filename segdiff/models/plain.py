@@ -18,10 +18,10 @@ from segdiff.models.views import dihedral, undo_dihedral
 
 
 class PlainSegmenter(Segmenter):
-    """A network that says the log-odds of the mask, in one pass.
+    """A network that says the logits of the target, in one pass.
 
     Args:
-        network: image (N, C, H, W) to log-odds (N, M, H, W); has `size_multiple`.
+        network: image (N, C, H, W) to logits (N, M, H, W); has `size_multiple`.
         settings: the weights of the loss are those of the diffusion models, so that both can be trained alike.
     """
 
@@ -40,18 +40,18 @@ class PlainSegmenter(Segmenter):
         return int(cast(Any, self.network).size_multiple)
 
     def loss(self, image: Tensor, mask: Tensor, draw: TrainingDraw) -> dict[str, Tensor]:
-        """Squared error of x_0 = tanh(log-odds / 2), cross-entropy and soft Dice, weighted by the settings."""
+        """Squared error of x_0, cross-entropy and soft Dice, weighted by the settings."""
         draws = mask.shape[1] if mask.ndim == 5 else 1
         mask = losses.per_draw(mask, draws)
-        log_odds = self.network(image).float().repeat(draws, 1, 1, 1)
-        x_0 = torch.tanh(log_odds / 2)
+        logits = self.network(image).float().repeat(draws, 1, 1, 1)
+        x_0 = self.target.activate(logits)
         terms: dict[str, Tensor] = {}
         if self.settings.mse_weight:
             terms["mse"] = mean_squared_error(x_0, mask)
         if self.settings.cross_entropy_weight:
-            terms["cross_entropy"] = losses.cross_entropy(log_odds, mask)
+            terms["cross_entropy"] = self.target.cross_entropy(logits, mask)
         if self.settings.dice_weight:
-            terms["dice"] = losses.soft_dice_loss(x_0, mask)
+            terms["dice"] = self.target.soft_dice(x_0, mask)
         return losses.total(terms, weights_of(self.settings))
 
     @torch.no_grad()
@@ -60,5 +60,5 @@ class PlainSegmenter(Segmenter):
     ) -> Iterator[Tensor]:
         """One member for each dihedral view; chains, steps and noise mean nothing here."""
         for view in range(sampling.views):
-            log_odds = self.network(dihedral(image, view)).float()
-            yield undo_dihedral(torch.sigmoid(log_odds), view)[None]
+            logits = self.network(dihedral(image, view)).float()
+            yield undo_dihedral(self.target.soft_mask(logits), view)[None]

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from segdiff.diffusion.noise import TrainingDraw
 from segdiff.diffusion.sampling import Sampling
+from segdiff.targets.base import Target
+from segdiff.targets.mask import MaskTarget
 
 NoiseMaps = Callable[[int, int], Tensor]
 
@@ -28,12 +30,14 @@ class Segmenter(nn.Module, ABC):
     """A trained or trainable model: a loss, and chains of soft masks.
 
     Attributes:
+        target: what it predicts.
         image_channels, mask_channels: C of images and M of masks.
         size_multiple: height and width of what it is given must be multiples of this.
         noise_draws: so many masks of an image are trained on at one encoding.
         finest: its chains are computed at 1 / finest of the size of the image; decides how many run at a time.
     """
 
+    target: Target = MaskTarget()
     noise_draws: int = 1
     finest: int = 1
     image_channels: int

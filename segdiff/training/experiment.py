@@ -15,19 +15,19 @@ from segdiff.data.augment import build_augmentation
 from segdiff.data.datasets import Dataset, Sample, dataset_from_config
 from segdiff.data.loader import TrainingSamples
 from segdiff.data.protocols import Protocol, get_protocol
-from segdiff.data.targets import with_channels
 from segdiff.errors import ConfigError, MissingError
-from segdiff.models.build import build_segmenter
+from segdiff.models.build import build_segmenter, check_channels
 from segdiff.models.device import pick_device
 from segdiff.models.normalisation import Normalisation
 from segdiff.models.pretrained import load_encoder_weights
 from segdiff.models.segmenter import Segmenter
 from segdiff.settings import read_settings
+from segdiff.targets.base import Target
 from segdiff.training.distributed import Processes
 from segdiff.training.first_look import Looks, Scale, first_look, look_at_validation
 from segdiff.training.former_names import rename_settings
 from segdiff.training.identity import recorded_config, run_identity
-from segdiff.training.init_from import channels_of, decided_by, load_start, origin
+from segdiff.training.init_from import decided_by, load_start, origin
 from segdiff.training.options import TrainOptions, read_options
 from segdiff.training.recorded_split import Split, check_split, split_of
 from segdiff.training.run_folder import RunFolder
@@ -125,7 +125,7 @@ def build_experiment(config: Mapping[str, Any], folder: Path, processes: Process
     facts, scale, looks = first_look(train, protocol, say)
     _check_sizes(options.augmentation, facts, segmenter.size_multiple)
     validation = look_at_validation(validation, options.trainer.validation_images, say)
-    prepare = partial(_as_trained, protocol, options.inference.channels)
+    prepare = partial(_as_trained, protocol, segmenter.target)
     return Experiment(
         options,
         config,
@@ -162,15 +162,14 @@ def _resolved(config: Mapping[str, Any], say: Say) -> tuple[dict[str, Any], Trai
         return config, options, None
     start = load_start(name, options.model, say)
     config = decided_by(start, config)
-    channels = ", ".join(channels_of(start))
-    say(f"begins with {start.identity}: network, mask channels ({channels}) and normalisation are its own")
+    say(f"begins with {start.identity}: network, target ({start.target['kind']}) and normalisation are its own")
     return config, read_options(config), start
 
 
 def _segmenter(options: TrainOptions, start: Artifact | None) -> Segmenter:
     """Build the segmenter: with random weights, those of `start`, or pretrained ones in its encoder."""
     torch.manual_seed(options.seed)
-    segmenter = build_segmenter(options.model, options.diffusion)
+    segmenter = build_segmenter(options.model, options.diffusion, options.target)
     if start is not None:
         segmenter.load_state_dict(start.segmenter.state_dict())
     elif options.trainer.encoder_weights is not None:
@@ -179,16 +178,12 @@ def _segmenter(options: TrainOptions, start: Artifact | None) -> Segmenter:
 
 
 def _check_network(segmenter: Segmenter, options: TrainOptions) -> None:
-    """ConfigError unless the network goes with the sampling, the images and what its channels are said to be."""
+    """ConfigError unless the network goes with the sampling, the images and the target."""
     for sampling in (options.sampling, options.trainer.validation):
         segmenter.check(sampling)
     if segmenter.image_channels != 3:
         raise ConfigError("model.image_channels must be 3: the data sets have those")
-    channels = options.inference.channels
-    if segmenter.mask_channels != len(channels):
-        raise ConfigError(
-            f"model.mask_channels={segmenter.mask_channels} does not go with inference.channels=[{', '.join(channels)}]"
-        )
+    check_channels(segmenter)
 
 
 def _check_batch(batch_size: int, processes: Processes) -> None:
@@ -238,6 +233,6 @@ def _recorded(folder: Path, config: Mapping[str, Any], split: Split, processes: 
     return recorded
 
 
-def _as_trained(protocol: Protocol, channels: Sequence[str], sample: Sample) -> Sample:
+def _as_trained(protocol: Protocol, target: Target, sample: Sample) -> Sample:
     """Turn a sample into what the network is trained on."""
-    return with_channels(protocol.as_seen(sample), channels)
+    return target.encode(protocol.as_seen(sample))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segdiff.artifacts.folder import Artifact, load_artifact, save_artifact
 from segdiff.data.writers import write_json
+from segdiff.metrics.labels import label
 from segdiff.training.evidence import ADVICE
 from segdiff.workflows.scoring import mean_of
 
@@ -26,7 +27,9 @@ def finish(experiment: Experiment, trainer: Trainer, validation: Validation | No
     """
     state, settings = trainer.state, trainer.settings
     result: dict[str, Any] = {
-        "dice": state.best_dice if state.best_step else float("nan"),
+        "monitor": trainer.monitor,
+        "validation_scores": experiment.segmenter.target.validation_scores,
+        trainer.monitor: state.best_score if state.best_step else float("nan"),
         "finished": trainer.finished,
         "folder": str(experiment.folder.path),
         "writes": experiment.processes.writes,
@@ -61,6 +64,8 @@ def _calibrate(experiment: Experiment, best: Artifact, validation: Validation, s
     calibrated = validation.calibrated(best)
     save_artifact(calibrated, experiment.folder.model)
     fitted = calibrated.inference
+    if "temperature" not in experiment.segmenter.target.calibrated:
+        return
     say(
         f"temperature {fitted['temperature']:g}, threshold {fitted['threshold']:g}: "
         "fitted to the validation images, in the model"
@@ -68,16 +73,19 @@ def _calibrate(experiment: Experiment, best: Artifact, validation: Validation, s
 
 
 def _score(experiment: Experiment, validation: Validation, step: int, say: Say) -> dict[str, float]:
-    """Score the saved model on the validation images; gives Dice and IoU."""
+    """Score the saved model on the validation images; gives the scores of its target."""
     scores = validation.final(load_artifact(experiment.folder.model), step)
     write_json(experiment.folder.scores, scores)
-    found = {name: mean_of(scores, name) for name in ("dice", "iou")}
+    target = experiment.segmenter.target
+    found = {name: mean_of(scores, name) for name in target.validation_scores}
     if scores["blank"]:
         say(
             "every validation mask is blank (all background or all object): the training was too short, or the "
             f"network has collapsed; {ADVICE}"
         )
-    calibration = ", ".join(f"{what} {mean_of(scores, name):.4f}" for name, what in CALIBRATION.items())
+    also = {name: what for name, what in CALIBRATION.items() if name in target.final_scores}
+    shown = [f"{label(name)} {value:.4f}" for name, value in found.items()]
+    shown += [f"{what} {mean_of(scores, name):.4f}" for name, what in also.items()]
     chains = experiment.options.sampling.chains
-    say(f"validation with {chains} chain(s): Dice {found['dice']:.4f}, IoU {found['iou']:.4f}, {calibration}")
+    say(f"validation with {chains} chain(s): {', '.join(shown)}")
     return found

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from segdiff.artifacts.formats import TARGET_OF_CHANNELS, target_of_channels, to_targets
 from segdiff.errors import ConfigError
+from segdiff.settings import ABSENT
 
 # What decides the weights that a training starts from belongs to the training, not to the network.
 MOVED = {"model.init": "trainer.init_from", "model.encoder_weights": "trainer.encoder_weights"}
@@ -15,6 +17,8 @@ MOVED = {"model.init": "trainer.init_from", "model.encoder_weights": "trainer.en
 CHOICES = {
     "augmentation": {f"paper{suffix}": f"published{suffix}" for suffix in ("", "_small", "_vaihingen", "_cityscapes")}
 }
+# Mask channels are those of a target.
+CHANNELS, MASK_CHANNELS = "inference.channels", "model.mask_channels"
 _OVERRIDE = re.compile(r"(?P<change>\+{0,2}|~)(?P<key>[\w.]+)(?P<value>=.*)?", re.DOTALL)
 
 
@@ -36,6 +40,9 @@ def rename_overrides(overrides: Sequence[str], note: Callable[[str], None] = not
         if parts is None:
             renamed.append(override)
             continue
+        if parts["key"] in (CHANNELS, MASK_CHANNELS) and parts["value"]:
+            renamed.append(_of_target(parts["key"], parts["value"], note))
+            continue
         change, key, value = parts["change"], parts["key"], parts["value"] or ""
         if key in MOVED:
             note(_moved(key))
@@ -56,7 +63,7 @@ def rename_settings(config: Mapping[str, Any], note: Callable[[str], None] | Non
     Raises:
         ConfigError: a setting that is given under both names, with different values.
     """
-    renamed = dict(config)
+    renamed = _with_target(config)
     for former, now in MOVED.items():
         (old_group, old_key), (group, key) = former.split("."), now.split(".")
         if not isinstance(renamed.get(old_group), Mapping) or old_key not in renamed[old_group]:
@@ -72,6 +79,31 @@ def rename_settings(config: Mapping[str, Any], note: Callable[[str], None] | Non
         if note is not None:
             note(_moved(former))
     return renamed
+
+
+def _of_target(key: str, value: str, note: Callable[[str], None]) -> str:
+    """The override for one that named or counted mask channels; a number of them is checked when all is composed."""
+    if key == MASK_CHANNELS:
+        note(f"{key} follows from target: leave it out")
+        return f"++{key}{value}"
+    names = [name.strip(" '\"") for name in value[1:].strip(" []").split(",")]
+    kind = target_of_channels(names)["kind"]
+    note(f"{key}{value} is now target={kind}")
+    return f"target={kind}"
+
+
+def _with_target(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with a target, where it is of before there were targets, or counts the channels of its own."""
+    groups = [config.get(group) for group in ("model", "inference")]
+    if not all(isinstance(group, Mapping) for group in groups):
+        return dict(config)
+    if "target" not in config or "channels" in config["inference"]:
+        return to_targets(config)
+    channels = {kind: len(names) for names, kind in TARGET_OF_CHANNELS.items()}
+    model = dict(config["model"])
+    if model.get("mask_channels") == channels.get(str(config["target"].get("kind")), ABSENT):
+        del model["mask_channels"]
+    return {**config, "model": model}
 
 
 def _moved(former: str) -> str:

@@ -43,7 +43,7 @@ def load_start(name: str, model: Mapping[str, Any], say: Callable[[str], None]) 
 def decided_by(start: Artifact, config: Mapping[str, Any]) -> dict[str, Any]:
     """Put what the model decides into the configuration of a training that goes on from it.
 
-    A network only goes on from where it is: its own settings, what its mask channels mean, what it says at which noise
+    A network only goes on from where it is: its own settings, its target, what it says at which noise
     and how its images are normalised are the model's. All else (data, loss, augmentation, sampling) is the
     configuration's.
 
@@ -62,14 +62,9 @@ def decided_by(start: Artifact, config: Mapping[str, Any]) -> dict[str, Any]:
         **config,
         "model": dict(start.model),
         "diffusion": diffusion,
-        "inference": {**config["inference"], "channels": channels_of(start)},
+        "target": start.target,
         "dataset": {**config["dataset"], "normalisation": normalisation},
     }
-
-
-def channels_of(start: Artifact) -> list[str]:
-    """Name what the mask channels of a model are."""
-    return list(start.inference.get("channels", ["mask"]))
 
 
 def origin(start: Artifact | None) -> dict[str, Any]:
@@ -88,7 +83,7 @@ def _finer(start: Artifact) -> Artifact:
     """Rebuild the model with finest=2."""
     weights = finer_weights(start.segmenter.state_dict(), start.segmenter.mask_channels)
     model = {**start.model, "finest": 2}
-    segmenter = build_segmenter(model, start.diffusion)
+    segmenter = build_segmenter(model, start.diffusion, start.target)
     segmenter.load_state_dict(weights)
     return replace(start, segmenter=segmenter, model=model)
 

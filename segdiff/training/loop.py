@@ -14,6 +14,7 @@ from segdiff.data.loader import TrainingSamples, batches
 from segdiff.diffusion.noise import TrainingDraw
 from segdiff.errors import ConfigError, DataError, TrainingError
 from segdiff.inference.batching import is_out_of_memory
+from segdiff.metrics.labels import label
 from segdiff.models.device import autocast, resolve_precision
 from segdiff.models.segmenter import Segmenter
 from segdiff.training.checkpoint import load_checkpoint, save_checkpoint
@@ -38,7 +39,7 @@ class State:
 
     step: int = 0
     minutes: float = 0.0
-    best_dice: float = -1.0
+    best_score: float = float("-inf")
     best_step: int = 0
     validations_since_best: int = 0
     blank_validations: int = 0  # in a row
@@ -53,8 +54,8 @@ class Trainer:
         samples: training sample n for every n >= 0; their seed and numbers determine every random number.
         folder: gets `metrics.csv`, `curves.png`, `checkpoints/{last,best}.pt`; a checkpoint of another identity is
             not resumed.
-        validate: (segmenter of averaged weights, step) to a dict with `dice`, `iou` and `blank` (every mask is empty
-            or full, against the truth); None for no validation.
+        validate: (segmenter of averaged weights, step) to a dict with the validation scores of its target and `blank`
+            (every mask is empty or full, against the truth); None for no validation.
         tracking: told the curves as well (`segdiff.training.tracking`).
         processes: this one among several (`segdiff.training.distributed`); all run the same lines, the first writes.
     """
@@ -99,6 +100,8 @@ class Trainer:
         self.segmenter.load_state_dict(saved["model"])
         self.average.model.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
+        if "best_dice" in saved:  # its former name, where -1 stood for none
+            saved["best_score"] = saved["best_dice"] if saved["best_dice"] >= 0 else self.state.best_score
         self.state = State(**{name: saved.get(name, value) for name, value in vars(self.state).items()})
         self.saved_step = self.state.step
 
@@ -110,7 +113,7 @@ class Trainer:
         if self.finished:
             return self.state
         writes = self.processes.writes
-        curves = Curves(self.folder.path, keep_until=self.state.step) if writes else None
+        curves = Curves(self.folder.path, self.segmenter.target, self.state.step) if writes else None
         progress = Progress(self.steps, self.state.step, silent=not writes)
         try:
             with Interruption() as interruption:
@@ -165,7 +168,7 @@ class Trainer:
                 self.processes.wait()  # whoever left before it was saved would make torchrun end the others
                 raise KeyboardInterrupt
             if self.lost_patience:
-                progress.say(f"no better Dice in {settings.patience} validations: stopped")
+                progress.say(f"no better {label(self.monitor)} in {settings.patience} validations: stopped")
             if stop:
                 break
             step_began = time.monotonic()
@@ -174,6 +177,11 @@ class Trainer:
     def finished(self) -> bool:
         """Whether nothing is left to train (otherwise `max_minutes` ended the call)."""
         return self.state.step >= self.steps or self.lost_patience
+
+    @property
+    def monitor(self) -> str:
+        """The validation score that chooses the best weights."""
+        return self.segmenter.target.monitor
 
     @property
     def lost_patience(self) -> bool:
@@ -233,7 +241,7 @@ class Trainer:
 
     def _describe(self, loss: Tensor) -> str:
         state = self.state
-        best = f"  best Dice {state.best_dice:.4f}" if state.best_dice >= 0 else ""
+        best = f"  best {label(self.monitor)} {state.best_score:.4f}" if state.best_step else ""
         speed = f"  {self._speed:.1f} images/s" if self._speed else ""
         return f"loss {loss.item():.4f}{best}{speed}"
 
@@ -263,24 +271,26 @@ class Trainer:
             self.validate(self.average.model, state.step) if writes else None  # type: ignore[arg-type]
         )
         if curves is not None:
-            self._record(curves, {"val_dice": scores["dice"], "val_iou": scores["iou"]})
-        better = scores["dice"] > state.best_dice
+            self._record(curves, {f"val_{name}": scores[name] for name in self.segmenter.target.validation_scores})
+        score = scores[self.monitor]
+        better = score > state.best_score
         state.validations_since_best = 0 if better else state.validations_since_best + 1
-        better = better or state.best_dice == scores["dice"] == 0  # which says nothing: the newest weights, then
+        better = better or state.best_score == score == 0  # which says nothing: the newest weights, then
         if better:
-            state.best_dice, state.best_step = scores["dice"], state.step
+            state.best_score, state.best_step = score, state.step
             if writes:
                 weights = self.average.model.state_dict()
                 best = {
                     "step": state.step,
-                    "dice": state.best_dice,
+                    self.monitor: state.best_score,
                     "average": weights,
                     "identity": self.folder.identity,
                 }
                 save_checkpoint(best, self.folder.best)
+        shown = ", ".join(f"{label(name)} {scores[name]:.4f}" for name in self.segmenter.target.validation_scores)
         progress.say(
-            f"step {state.step}: validation Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}"
-            + (" (best)" if better else f" (best {state.best_dice:.4f} at step {state.best_step})")
+            f"step {state.step}: validation {shown}"
+            + (" (best)" if better else f" (best {state.best_score:.4f} at step {state.best_step})")
         )
         state.blank_validations = state.blank_validations + 1 if scores.get("blank") else 0
         if state.blank_validations > 1:

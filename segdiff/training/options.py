@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from segdiff.diffusion.sampling import Sampling
@@ -22,6 +22,7 @@ class TrainOptions:
             them: `dataset_from_config`, `build_segmenter`, `build_augmentation`.
         optimizer, trainer: of the training.
         sampling, inference: stored in the model; how it predicts unless told otherwise.
+        target: what is predicted (`segdiff.targets.build`), likewise chosen by its `kind`.
         seed: with the sample numbers it determines every random number; 0 to 2^63 - 1.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         resume: "auto" goes on with the run in the folder; None refuses a folder that holds one.
@@ -40,6 +41,7 @@ class TrainOptions:
     sampling: Sampling
     inference: InferenceSettings
     seed: int
+    target: Mapping[str, Any] = field(default_factory=lambda: {"kind": "mask"})
     device: str = "auto"
     resume: str | None = None
     tracking: Mapping[str, Any] | None = None

@@ -52,7 +52,9 @@ def _train(config: Mapping[str, Any], folder: Path, processes: Processes, say: S
     _fit(experiment, trainer, tracking, say)
     result = finish(experiment, trainer, validation, say)
     if processes.writes:
-        scores: dict[str, float] = {name: result[name] for name in ("dice", "iou") if name in result}
+        scores: dict[str, float] = {
+            name: result[name] for name in experiment.segmenter.target.validation_scores if name in result
+        }
         tracking.finish(scores, experiment.folder.model if trainer.finished else None)
         say(f"model: {result['model']}")
     return result

@@ -15,7 +15,7 @@ from typing import Any
 from segdiff.data.writers import write_csv, write_json
 
 RESULT, SWEEP, TABLE = "result.json", "sweep.json", "results.csv"
-COLUMNS = ("run", "status", "dice", "iou", "error")
+NOT_SCORES = ("run", "status", "monitor", "error")
 
 
 def write_result(folder: Path, status: str, **values: Any) -> None:
@@ -51,17 +51,29 @@ def forget_empty(folder: Path, base: Path) -> None:
 
 
 def collect(sweep: Path) -> list[dict[str, Any]]:
-    """A row for each run of a sweep, by name: what `COLUMNS` says. A run that died without a word is "cut"."""
-    rows = []
+    """A row for each run of a sweep, by name: status, scores and error. A run that died without a word is "cut"."""
+    found = []
     for folder in sorted({path.parent for name in (RESULT, "config.yaml") for path in sweep.glob(f"*/{name}")}):
         result = {"status": "cut", **_read(folder / RESULT)}
-        rows.append({"run": folder.name, **{key: result.get(key) for key in COLUMNS if key != "run"}})
-    return rows
+        found.append({"run": folder.name, **result})
+    columns = ("run", "status", *scores_in(found), "error")
+    return [{key: row.get(key) for key in columns} for row in found]
+
+
+def scores_in(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the scores that rows have, in order; of runs that all failed, there may be none."""
+    return list(dict.fromkeys(key for row in rows for key in row if key not in NOT_SCORES))
+
+
+def score_of(result: Mapping[str, Any]) -> float:
+    """Return the validation score of a finished run, nan where there is none; results from before named no monitor."""
+    value = result[result.get("monitor", "dice")]
+    return float("nan") if value is None else float(value)
 
 
 def write_table(sweep: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """The rows as results.csv in the sweep's folder."""
-    write_csv(sweep / TABLE, COLUMNS, rows)
+    write_csv(sweep / TABLE, list(rows[0]), rows)
     return sweep / TABLE
 
 

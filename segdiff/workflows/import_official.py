@@ -73,7 +73,7 @@ def import_official(
     said = read_args(path) if args is not None or path.is_file() else {}
     try:
         model, diffusion, sampling, notes = _settings(tensors, config, said)
-        segmenter = build_segmenter(model, diffusion)
+        segmenter = build_segmenter(model, diffusion, config["target"])
         assert isinstance(segmenter, DiffusionSegmenter)
         load_official(segmenter.network, tensors)
         chosen = read_settings(Sampling, "sampling", sampling)

@@ -214,7 +214,7 @@ def _runs(path: Path) -> list[dict[str, Any]]:
         for one in (run, *run.get("members", [])):
             if isinstance(one.get("inference"), dict):  # records of before there were these
                 one["inference"].setdefault("temperature", 1.0)
-                one["inference"].setdefault("channels", ["mask"])
+                one["inference"].pop("channels", None)  # of before there were targets, which the identity tells
                 one["inference"].setdefault("class_name", CLASS_NAME_BEFORE)
                 one["inference"].setdefault("conformal", plain(ConformalSettings()))
                 one["inference"].setdefault("confidence", None)

@@ -184,7 +184,7 @@ def test_a_zip_of_nothing_is_no_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        (2, "this segdiff reads 1: update segdiff"),
+        (3, "this segdiff reads 2: update segdiff"),
         (0, "never was"),
         (-1, "never was"),
         ("1", "never was"),

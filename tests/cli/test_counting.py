@@ -22,15 +22,15 @@ from segdiff.models.normalisation import Normalisation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 DIFFUSION = {"schedule": "linear", "steps": 50, "prediction": "x_0"}
-SETTINGS = {"window": 32, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5, "channels": ["mask", "core"]}
+SETTINGS = {"window": 32, "overlap": 0.25, "weights": "gaussian", "threshold": 0.5}
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A folder of random weights with a mask and cores."""
-    network = {**TINY_MODEL, "mask_channels": 2}
+    network = TINY_MODEL
     torch.manual_seed(0)
-    segmenter = build_segmenter(network, DIFFUSION)
+    segmenter = build_segmenter(network, DIFFUSION, {"kind": "instances"})
     with torch.no_grad():
         for parameter in segmenter.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

@@ -220,7 +220,7 @@ def slide():
 
 
 def test_a_model_with_cores_predicts_a_mask_and_tells_apart(slide, tmp_path):
-    predictor = make_predictor(two_channels, chains=3, mask_channels=2, channels=("mask", "core"), window=None)
+    predictor = make_predictor(two_channels, chains=3, mask_channels=2, target="instances", window=None)
     prediction = predictor.predict(slide, keep_chains=True)
     assert prediction.probability.shape == (60, 80) and prediction.uncertainty.shape == (60, 80)
     assert prediction.chains.shape == prediction.core_chains.shape == (3, 60, 80)
@@ -244,25 +244,18 @@ def test_a_model_with_cores_predicts_a_mask_and_tells_apart(slide, tmp_path):
 
 
 def test_one_chain_and_no_mpp_leave_cells_empty(slide, tmp_path):
-    predictor = make_predictor(two_channels, mask_channels=2, channels=("mask", "core"), window=None)
+    predictor = make_predictor(two_channels, mask_channels=2, target="instances", window=None)
     paths = save_prediction(predictor.predict(slide), tmp_path, "slide", OBJECT_OUTPUTS)
     first, *_ = csv.DictReader(paths["objects"].read_text().splitlines())
     assert first["area"] and first["probability"] and first["uncertainty"] == first["confidence"] == ""
     assert not any(name.endswith(("_um", "_um2")) for name in first)
 
 
-def test_channels_and_network_must_go_together():
-    with pytest.raises(ConfigError, match=r"\[mask, core\]"):
-        make_predictor(two_channels, mask_channels=2, channels=("mask", "edge"))
-    with pytest.raises(ConfigError, match="of 1 mask channel"):
-        make_predictor(channels=("mask", "core"))
-
-
 def test_scale_brings_cores_back_too(slide):
     def answer(image: torch.Tensor, noise, chain):
         return image[:, :2]
 
-    predictor = make_predictor(answer, mask_channels=2, channels=("mask", "core"), window=None)
+    predictor = make_predictor(answer, mask_channels=2, target="instances", window=None)
     prediction = predictor.predict(slide, scale=2.0)
     assert prediction.core.shape == (60, 80) and prediction.instances().max() == 2
 
@@ -271,7 +264,7 @@ def test_an_ensemble_has_the_mean_of_cores_and_the_chains_of_all(slide):
     def paler(image, noise, chain):
         return 0.9 * image[:, :2]
 
-    settings = {"mask_channels": 2, "channels": ("mask", "core"), "window": None}
+    settings = {"mask_channels": 2, "target": "instances", "window": None}
     members = [
         make_predictor(two_channels, chains=2, identity="one@1", **settings),
         make_predictor(paler, chains=1, identity="two@2", **settings),
@@ -282,12 +275,12 @@ def test_an_ensemble_has_the_mean_of_cores_and_the_chains_of_all(slide):
     labels, found = prediction.objects()
     assert labels.max() == 2
     assert sorted(one.confidence for one in found) == pytest.approx([2 / 3, 1])
-    with pytest.raises(ConfigError, match="other meanings"):
+    with pytest.raises(ConfigError, match="predict other targets"):
         Ensemble([members[0], make_predictor(two_channels, mask_channels=2, identity="three@3")])
 
 
 def test_one_chain_gives_no_confidence(slide):
-    predictor = make_predictor(two_channels, mask_channels=2, channels=("mask", "core"), window=None)
+    predictor = make_predictor(two_channels, mask_channels=2, target="instances", window=None)
     prediction = predictor.predict(slide, keep_chains=True)
     assert prediction.confidence(prediction.instances()) is None
 
@@ -296,6 +289,6 @@ def test_a_temperature_leaves_objects_as_they_are():
     rng = np.random.default_rng(1)
     image = np.stack([ndimage.gaussian_filter(rng.random((90, 90)), 3) for _ in range(3)], -1)
     image = ((image - image.min()) / np.ptp(image) * 255).astype(np.uint8)
-    predictor = make_predictor(two_channels, mask_channels=2, channels=("mask", "core"), window=None)
+    predictor = make_predictor(two_channels, mask_channels=2, target="instances", window=None)
     plain, tempered = (predictor.predict(image, temperature=t).instances() for t in (1.0, 2.0))
     assert plain.max() > 3 and np.array_equal(plain, tempered)

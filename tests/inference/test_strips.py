@@ -61,7 +61,7 @@ def test_rule_7_strips_are_the_whole(overlap, chains):
 
 
 def test_rule_7_mask_and_core():
-    predictor = make_predictor(two_channels, chains=2, mask_channels=2, channels=("mask", "core"))
+    predictor = make_predictor(two_channels, chains=2, mask_channels=2, target="instances")
     assert_whole(predictor, ARRAY, PredictOptions())
 
 

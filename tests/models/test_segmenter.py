@@ -1,5 +1,7 @@
 """The segmenter: how often G runs, chains and groups, views, loss."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from fakes import TINY_MODEL
@@ -8,8 +10,8 @@ from segdiff.diffusion.noise import NoiseField, TrainingDraw
 from segdiff.diffusion.sampling import Sampling
 from segdiff.errors import ConfigError
 from segdiff.models.build import MODELS, build_segmenter
-from segdiff.models.losses import soft_dice_loss
 from segdiff.models.views import dihedral, undo_dihedral
+from segdiff.targets.mask import MaskTarget
 
 
 def tiny(**diffusion):
@@ -143,8 +145,8 @@ def test_rescaled_times_reach_the_network():
 
 def test_soft_dice_loss_of_known_masks():
     mask = torch.tensor([1.0, 1, -1, -1]).reshape(1, 1, 2, 2)
-    assert soft_dice_loss(mask, mask).item() == pytest.approx(0, abs=1e-4)
-    assert soft_dice_loss(-mask, mask).item() == pytest.approx(1, abs=1e-4)
+    assert MaskTarget().soft_dice(mask, mask).item() == pytest.approx(0, abs=1e-4)
+    assert MaskTarget().soft_dice(-mask, mask).item() == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -164,5 +166,5 @@ def test_configurations_that_cannot_be(model, diffusion, said):
 
 
 def test_own_code_can_add_a_kind(monkeypatch):
-    monkeypatch.setitem(MODELS, "mine", lambda model, diffusion: ("mine", dict(model)))
-    assert build_segmenter({"kind": "mine", "a": 1}, {}) == ("mine", {"a": 1})
+    monkeypatch.setitem(MODELS, "mine", lambda model, diffusion: SimpleNamespace(settings=dict(model)))
+    assert build_segmenter({"kind": "mine", "a": 1}, {}).settings == {"a": 1}

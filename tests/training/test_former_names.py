@@ -135,3 +135,39 @@ def test_a_setting_that_came_later_has_its_default(pictures, tmp_path):
         said = []
         run_training(settings, folder, say=said.append)
         assert any(line.startswith("going on with") or "is finished" in line for line in said)
+
+
+def test_named_mask_channels_are_a_target(pictures, tmp_path):
+    notes = []
+    base = [*TINY, f"dataset.root={pictures}"]
+    old = compose([*base, "model.mask_channels=2", "inference.channels=[mask, core]"], notes.append)
+    assert old["target"] == {"kind": "instances"} and "channels" not in old["inference"]
+    assert len(notes) == 2 and "inference.channels=[mask, core] is now target=instances" in notes
+    assert rename_settings(old) == compose([*base, "target=instances"])
+    assert rename_settings(compose([*base, "inference.channels=[mask]"], notes.append)) == compose(base)
+    # A number of channels that is not the target's is no longer silently another thing than was asked for.
+    with pytest.raises(ConfigError, match="mask_channels=2 does not go with target=mask, which has 1"):
+        run_training(compose([*base, "model.mask_channels=2"], quiet), tmp_path, say=quiet)
+    for wrong in ("[core]", "[core,mask]", "[mask,edge]", "[]"):
+        with pytest.raises(ConfigError, match=r"\[mask, core\]"):
+            compose([*base, f"inference.channels={wrong}"], quiet)
+
+
+def test_a_run_of_before_there_were_targets_goes_on(pictures, tmp_path):
+    settings = {**config(pictures, max_steps=4), "target": {"kind": "instances"}}
+    whole = run_training(settings, tmp_path / "whole", say=quiet)
+    cut = run_training(settings | {"trainer": {**settings["trainer"], "max_minutes": 0}}, tmp_path / "cut", say=quiet)
+    assert whole["finished"] and not cut["finished"]
+    # As the run's folder was written then: its checkpoint bears the hash of that configuration.
+    record = tmp_path / "cut" / "config.yaml"
+    old = yaml.safe_load(record.read_text())
+    del old["target"]
+    old["model"]["mask_channels"], old["inference"]["channels"] = 2, ["mask", "core"]
+    record.write_text(yaml.safe_dump(old, sort_keys=False))
+    for path in (tmp_path / "cut" / "checkpoints").glob("*.pt"):
+        torch.save({**torch.load(path, weights_only=True), "identity": run_identity(old)}, path)
+    run_training({**settings, "resume": "auto"}, tmp_path / "cut", say=quiet)
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+    other = config(pictures, max_steps=4)
+    with pytest.raises(ConfigError, match="target.kind=instances there, mask here"):
+        run_training({**other, "resume": "auto"}, tmp_path / "cut", say=quiet)

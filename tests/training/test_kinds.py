@@ -166,14 +166,14 @@ def test_packaged_weights_are_taken_without_a_network(monkeypatch):
     assert (encoder.state_dict()["model.bn1.running_var"] != 1).all()
 
 
-CORES = ["model.mask_channels=2", "inference.channels=[mask,core]"]
+CORES = ["target=instances"]
 
 
 def test_a_network_with_cores_is_trained_and_gone_on_with(pictures, tmp_path):
     run_training(config(pictures, "fast", *CORES), tmp_path / "one", say=quiet)
     start = tmp_path / "one" / "model"
     stored = yaml.safe_load((start / "config.yaml").read_text())
-    assert stored["inference"]["channels"] == ["mask", "core"] and stored["model"]["mask_channels"] == 2
+    assert stored["target"] == {"kind": "instances"}
     numbers = {f"coloured_{name}" for name in ("lightness", "contrast", "red_green", "blue_green")}
     assert set(stored["looks"]) == {*numbers, "diameter_px"}
     # What the model is, the configuration need not say again; what the training is, it does.
@@ -186,9 +186,9 @@ def test_a_network_with_cores_is_trained_and_gone_on_with(pictures, tmp_path):
         assert gone_on[group] == stored[group]
     assert gone_on["diffusion"]["noise_draws"] == 1
     assert gone_on["diffusion"]["schedule"] == stored["diffusion"]["schedule"] != "linear"
-    assert gone_on["inference"]["channels"] == ["mask", "core"]
+    assert gone_on["target"] == {"kind": "instances"}
     assert gone_on["training"]["begun_with"].startswith("model@") and gone_on["training"]["steps_before"] == 6
-    assert any("begins with model@" in line and "mask, core" in line for line in said)
+    assert any("begins with model@" in line and "target (instances)" in line for line in said)
     prediction = segdiff.load(tmp_path / "two" / "model", device="cpu").predict(np.zeros((40, 40, 3), np.uint8))
     assert prediction.core.shape == prediction.probability.shape == (40, 40)
 
@@ -217,8 +217,8 @@ def test_a_model_of_another_kind_is_no_beginning(pictures, tmp_path):
 
 
 def test_channels_must_go_with_the_network(pictures, tmp_path):
-    with pytest.raises(ConfigError, match=r"model.mask_channels=1 does not go with inference.channels=\[mask, core\]"):
-        run_training(config(pictures, "fast", CORES[1]), tmp_path, say=quiet)
+    with pytest.raises(ConfigError, match="mask_channels=3 does not go with target=instances, which has 2"):
+        run_training(config(pictures, "fast", *CORES, "++model.mask_channels=3"), tmp_path, say=quiet)
 
 
 def test_a_loss_that_does_not_go_with_the_model_is_told(pictures, tmp_path):

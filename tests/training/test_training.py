@@ -98,7 +98,7 @@ def test_rule_3_cut_and_resumed_equals_not_cut_bit_for_bit(whole, pictures, tmp_
     curves = [[[row[c] for c in columns] for row in rows_of(folder)] for folder in (whole[0], tmp_path / "run")]
     assert curves[0] == curves[1]
     last = [load_checkpoint(folder / "checkpoints" / "last.pt") for folder in (whole[0], tmp_path / "run")]
-    for key in ("step", "best_dice", "best_step", "validations_since_best"):
+    for key in ("step", "best_score", "best_step", "validations_since_best"):
         assert last[0][key] == last[1][key]
 
 

@@ -119,7 +119,7 @@ def test_without_args_json_the_preset_decides(checkpoint, preset):
     assert artifact.sampling.variance == "large" and artifact.sampling.sampler == "ddpm"
     assert artifact.diffusion["steps"] == 100 and artifact.diffusion["prediction"] == "epsilon"
     windows = {"window": 256, "overlap": 0.0, "weights": "constant", "grid": None}
-    decided = {"threshold": 0.5, "temperature": 1.0, "channels": ["mask"], "class_name": "Nucleus"}
+    decided = {"threshold": 0.5, "temperature": 1.0, "class_name": "Nucleus"}
     assert artifact.inference == {**windows, **decided}
     assert artifact.normalisation.mean == (142.07, 98.48, 132.96)
     assert artifact.scale["mpp"] == pytest.approx(0.25 * 1000 / 512, abs=1e-6)

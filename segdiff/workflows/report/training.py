@@ -18,7 +18,7 @@ from segdiff.workflows.report.scores import add_samples, source_of, title_of
 
 PANELS = 12  # shown at most, evenly spread; the newest is among them
 LEFT_OUT = ("run", "tracking", "resume", "device")
-CHARTS = (("Training loss", ("loss",), True), ("Validation", ("val_dice", "val_iou"), False))
+CHARTS = (("Training loss", "loss", True), ("Validation", "val_", False))  # of columns that begin so
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -66,7 +66,8 @@ def read_charts(path: Path) -> list[dict[str, Any]]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row.get("step")]
     charts: list[dict[str, Any]] = []
-    for title, names, logarithmic in CHARTS:
+    for title, prefix, logarithmic in CHARTS:
+        names = [name for name in (rows[0] if rows else ()) if name and name.startswith(prefix)]
         found = {name: points for name in names if (points := _points(rows, name))}
         if found:
             least = min(value for points in found.values() for _, value in points)

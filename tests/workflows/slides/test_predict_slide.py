@@ -63,7 +63,7 @@ def answer(image, noise, chain):
 def predictor(**settings):
     return make_predictor(
         answer,
-        **{"chains": 2, "mask_channels": 2, "channels": ("mask", "core"), "window": 64, "threshold": 0.6, **settings},
+        **{"chains": 2, "mask_channels": 2, "target": "instances", "window": 64, "threshold": 0.6, **settings},
     )
 
 

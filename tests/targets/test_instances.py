@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from segdiff.data.datasets.base import Sample
-from segdiff.data.targets import check_channels, cores, with_channels
-from segdiff.errors import ConfigError
+from segdiff.targets.instances import InstancesTarget, cores
+from segdiff.targets.mask import MaskTarget
 
 
 def disc(y, x, radius, size=60):
@@ -40,20 +40,14 @@ def test_what_the_frame_cuts_goes_on_beyond_it():
 def test_a_sample_with_cores():
     labels = disc(30, 30, 20).astype(np.int32)
     sample = Sample("a", np.zeros((60, 60, 3), np.uint8), (labels > 0).astype(np.uint8)[None, None], labels)
-    assert with_channels(sample, ["mask"]) is sample
-    both = with_channels(sample, ["mask", "core"])
+    assert MaskTarget().encode(sample) is sample
+    both = InstancesTarget().encode(sample)
     assert both.mask.shape == (1, 2, 60, 60) and both.mask.dtype == np.uint8
     assert np.array_equal(both.mask[0, 0], sample.mask[0, 0]) and np.array_equal(both.mask[0, 1], cores(labels))
 
 
 def test_without_instances_each_raters_connected_parts_have_cores():
     masks = np.stack([disc(15, 15, 10), disc(40, 40, 10)])[:, None].astype(np.uint8)
-    found = with_channels(Sample("a", np.zeros((60, 60, 3), np.uint8), masks), ["mask", "core"]).mask
+    found = InstancesTarget().encode(Sample("a", np.zeros((60, 60, 3), np.uint8), masks)).mask
     assert found.shape == (2, 2, 60, 60)
     assert all(np.array_equal(found[r, 1], cores(masks[r, 0].astype(int))) for r in range(2))
-
-
-@pytest.mark.parametrize("channels", [["core"], ["core", "mask"], ["mask", "edge"], []])
-def test_other_channels_are_refused(channels):
-    with pytest.raises(ConfigError, match=r"\[mask, core\]"):
-        check_channels(channels)
