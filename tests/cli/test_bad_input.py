@@ -114,7 +114,7 @@ def test_a_picture_without_pixels(model):
         (lambda folder: [path.unlink() for path in folder.iterdir()], "is not a model folder: config.yaml"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is not there"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b""), "does not fit"),
-        (lambda folder: rewrite(folder, format_version=7), "format version 7; this segdiff reads 1: update segdiff"),
+        (lambda folder: rewrite(folder, format_version=7), "format version 7; this segdiff reads 2: update segdiff"),
         (lambda folder: rewrite(folder, format_version=0), "never was"),
         (lambda folder: (folder / "config.yaml").write_text("a: [1"), "not plain YAML"),
         (lambda folder: (folder / "config.yaml").write_text("hello"), "not a segdiff model"),

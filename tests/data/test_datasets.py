@@ -53,7 +53,7 @@ def test_unknown_splits_are_refused(kind):
 
 def test_unknown_kinds_and_options_list_the_known_ones(tmp_path):
     with pytest.raises(
-        ConfigError, match="no data set of kind 'monusge'; there are cityscapes, folder, monuseg, vaihingen"
+        ConfigError, match="no data set of kind 'monusge'; there are cityscapes, folder, lidc, monuseg, vaihingen"
     ):
         build_dataset("monusge", tmp_path, "train")
     with pytest.raises(ConfigError, match="takes the options fold, cache_dir, lenient, not flod"):
@@ -75,7 +75,8 @@ def test_a_shipped_augmentation_config_builds(path):
     augment = build_augmentation(compose([f"augmentation={path.stem}", "dataset.root=unused"])["augmentation"])
     image, mask = augment(np.zeros((300, 260, 3), np.uint8), np.zeros((1, 300, 260), np.uint8), 0)
     whole = path.stem in ("published_vaihingen", "published_cityscapes")
-    side = {"published_small": 128, "microscopy": 192, "stained": 192, "tissue": 160}.get(path.stem, 256)
+    sides = {"published_small": 128, "microscopy": 192, "stained": 192, "tissue": 160, "nodules": 128}
+    side = sides.get(path.stem, 256)
     size = (300, 260) if whole else (side, side)
     assert image.shape == (*size, 3) and mask.shape == (1, *size)
 

@@ -200,10 +200,8 @@ def test_annotations_that_do_not_fit_are_refused(tmp_path, name, content, part):
 def test_unknown_options_name_the_known_ones(tmp_path):
     write_images(tmp_path)
     message = one_line(tmp_path, clases=["x"])
-    assert (
-        "takes the options fold, val_fraction, seed, mpp, objects, classes, lenient, not val_fraction, clases"
-        in message
-    )
+    known = "fold, val_fraction, seed, mpp, objects, classes, bits, group, use_split, lenient"
+    assert f"takes the options {known}, not val_fraction, clases" in message
 
 
 def test_classes_come_from_a_configuration(tmp_path):

@@ -148,7 +148,7 @@ def test_init_begins_with_the_weights_of_a_model(whole, pictures, tmp_path):
     run_training(settings, tmp_path / "other", say=said.append)
     other = segdiff.load(tmp_path / "other" / "model")
     assert [p.shape for p in other.segmenter.parameters()] == [p.shape for p in start.segmenter.parameters()]
-    assert any("network, mask channels (mask) and normalisation are its own" in line for line in said)
+    assert any("network, target (mask) and normalisation are its own" in line for line in said)
 
 
 @pytest.mark.parametrize(
