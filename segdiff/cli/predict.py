@@ -73,25 +73,7 @@ def build_parser() -> Parser:
         help="predict by Dask workers: local, slurm, lsf, sge, pbs, or a scheduler's address (docs/howto/several.md)",
     )
     parser.add_argument("--workers", type=positive_int, metavar="N", help="of --cluster: how many to start")
-    parser.add_argument(
-        "--mpp",
-        type=positive_float,
-        metavar="X",
-        help="micrometres per pixel of the images: for their scale if the model knows its own, and for --instances",
-    )
-    scale = parser.add_mutually_exclusive_group()
-    scale.add_argument(
-        "--scale",
-        type=positive_float,
-        metavar="X",
-        help="resize the images by X for the model; results keep their size",
-    )
-    scale.add_argument(
-        "--diameter",
-        type=positive_float,
-        metavar="PIXELS",
-        help="of a typical object of the images, where they are of another magnification than the model's",
-    )
+    _add_scale_options(parser)
     parser.add_argument("--instances", action="store_true", help="tell touching objects apart, and measure each")
     parser.add_argument(
         "--outputs",
@@ -118,6 +100,29 @@ def build_parser() -> Parser:
     add_read_options(parser)
     add_model_options(parser, default=True)
     return parser
+
+
+def _add_scale_options(parser: Parser) -> None:
+    """Add what says how large the images show things."""
+    parser.add_argument(
+        "--mpp",
+        type=positive_float,
+        metavar="X",
+        help="micrometres per pixel of the images: for their scale if the model knows its own, and for --instances",
+    )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument(
+        "--scale",
+        type=positive_float,
+        metavar="X",
+        help="resize the images by X for the model; results keep their size",
+    )
+    scale.add_argument(
+        "--diameter",
+        type=positive_float,
+        metavar="PIXELS",
+        help="of a typical object of the images, where they are of another magnification than the model's",
+    )
 
 
 def main(argv: Sequence[str]) -> int:

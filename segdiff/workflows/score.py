@@ -95,13 +95,7 @@ def score_files(
     """
     scoring = scoring or Scoring()
     scoring.check(mpp)
-    lost = pairs.without_prediction
-    if lost and not (partial and pairs.found):
-        every = len(lost) + len(pairs.found)
-        hint = _hint(lost, pairs.without_truth) or ("--partial scores the others" if pairs.found else "check the names")
-        raise DataError(f"{len(lost)} of {every} truths have no prediction of their name: {_some(lost)}; {hint}")
-    if not pairs.found:
-        raise DataError("no truth and no prediction have the same name")
+    _check_names(pairs, partial)
     rows, failures = [], []
     predicted, true = _Looked("predictions"), _Looked("truths")
     for name, prediction, truth in pairs.found:
@@ -125,12 +119,23 @@ def score_files(
         **summary,
         "protocol": "native",
         "mpp": mpp,
-        "without_prediction": lost,
+        "without_prediction": pairs.without_prediction,
         "without_truth": pairs.without_truth,
         "warnings": warnings,
         "versions": versions(),
         "per_image": images,
     }
+
+
+def _check_names(pairs: Pairs, partial: bool) -> None:
+    """DataError where truths have no prediction (unless `partial`), or there is no pair at all."""
+    lost = pairs.without_prediction
+    if lost and not (partial and pairs.found):
+        every = len(lost) + len(pairs.found)
+        hint = _hint(lost, pairs.without_truth) or ("--partial scores the others" if pairs.found else "check the names")
+        raise DataError(f"{len(lost)} of {every} truths have no prediction of their name: {_some(lost)}; {hint}")
+    if not pairs.found:
+        raise DataError("no truth and no prediction have the same name")
 
 
 class _Looked:
