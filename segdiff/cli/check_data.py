@@ -16,6 +16,7 @@ PROG = "segdiff check-data"
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG,
         description="Read every image and mask once and tell what would break or spoil a training: missing partners,\n"

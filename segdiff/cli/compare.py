@@ -11,6 +11,7 @@ PROG = "segdiff compare"
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG,
         description="The difference of scores on the same images, each file less the first, with the 95 % interval\n"

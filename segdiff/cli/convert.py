@@ -22,6 +22,7 @@ training takes. --images says where the pictures lie, for files that do not say 
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG, description="Convert objects between label maps and the formats of other tools.", epilog=EPILOG
     )

@@ -25,6 +25,7 @@ SPLITS = ("train", "val", "test", "all")
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(prog=PROG, description="Scores of a model on a data set, for each image and their means.")
     add_dataset_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="test", help="all is train + val (default: test)")

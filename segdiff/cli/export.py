@@ -11,6 +11,7 @@ FORMATS = ("onnx",)
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG,
         description="Write a model's network as ONNX files, which ONNX Runtime and OpenVINO run (predict --runtime).",

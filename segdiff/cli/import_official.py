@@ -14,6 +14,7 @@ PRESETS = ("monuseg", "vaihingen", "cityscapes")
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG,
         description="Make a model folder of a checkpoint of the published SegDiff code.",

@@ -15,6 +15,7 @@ names; --json then names a record of all."""
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG,
         description="Make one of the scores that segdiff evaluate --part wrote, or of the records of segdiff predict.",

@@ -15,6 +15,7 @@ PROG = "segdiff models"
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG,
         description="List the models that come with segdiff: what --model takes, beside folders and hub names.",

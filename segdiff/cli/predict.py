@@ -52,6 +52,7 @@ summary.csv has a row an image: objects, areas, warnings; prediction.json says h
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(prog=PROG, description="Segment images of any size with a trained model.", epilog=EPILOG)
     parser.add_argument(
         "--image",

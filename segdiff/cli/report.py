@@ -10,6 +10,7 @@ PROG = "segdiff report"
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG,
         description="Write a page (HTML) to look at results with, in any browser and without a network: failures and\n"

@@ -12,6 +12,7 @@ PROG = "segdiff score"
 
 
 def build_parser() -> Parser:
+    """Build the parser of its options."""
     parser = Parser(
         prog=PROG,
         description="Score masks made by any tool: files of the same stem, object where a value is above 0\n"

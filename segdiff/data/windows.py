@@ -15,10 +15,12 @@ class Window(NamedTuple):
 
     @property
     def rows(self) -> slice:
+        """Return the rows that it covers, as a slice."""
         return slice(self.top, self.top + self.height)
 
     @property
     def columns(self) -> slice:
+        """Return the columns that it covers, as a slice."""
         return slice(self.left, self.left + self.width)
 
     def clipped(self, height: int, width: int) -> Window:

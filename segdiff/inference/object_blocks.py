@@ -73,6 +73,7 @@ class BlockObjects:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Return height and width of the mask."""
         return self.height, self.width
 
     @property

@@ -58,6 +58,7 @@ class Processes:
 
     @property
     def several(self) -> bool:
+        """Return whether there is more than one."""
         return self.world > 1
 
     @property

@@ -185,6 +185,7 @@ class Trainer:
 
     @property
     def lost_patience(self) -> bool:
+        """Return whether too many validations brought nothing better (`trainer.patience`)."""
         patience = self.settings.patience
         return patience is not None and self.state.validations_since_best >= patience
 

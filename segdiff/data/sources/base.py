@@ -69,10 +69,12 @@ class ImageSource(ABC):
 
     @property
     def height(self) -> int:
+        """Return the rows at full resolution."""
         return self.shape[0]
 
     @property
     def width(self) -> int:
+        """Return the columns at full resolution."""
         return self.shape[1]
 
     @property
