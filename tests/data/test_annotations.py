@@ -368,11 +368,11 @@ def test_labelme_files_that_cannot_be(content, part):
 
 def zipped(*rois) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as packed:
+    with zipfile.ZipFile(file, "w") as packed:  # of no time: every worker names parameters alike
         for number, roi in enumerate(rois):
-            packed.writestr(f"{number}.roi", roi if isinstance(roi, bytes) else roi.tobytes())
-        packed.writestr("readme.txt", b"")
-        packed.writestr("__MACOSX/._0.roi", b"x")
+            packed.writestr(zipfile.ZipInfo(f"{number}.roi"), roi if isinstance(roi, bytes) else roi.tobytes())
+        packed.writestr(zipfile.ZipInfo("readme.txt"), b"")
+        packed.writestr(zipfile.ZipInfo("__MACOSX/._0.roi"), b"x")
     return file.getvalue()
 
 
