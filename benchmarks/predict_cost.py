@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
+from published_cost import measure
 
 from segdiff.data.images import read_image
 from segdiff.data.writers import write_json
@@ -47,7 +47,7 @@ def main() -> None:
         picture = tiled(read_image(args.image), side)
         ways = {f"predict, {views} view(s)": predicting(predictor, picture, views) for views in args.views}
         ways["Unet(resnet34)"] = passing(network, picture, predictor.machine()["precision"])
-        seconds = in_turns(ways, args.repeats)
+        seconds = {name: statistics.median(times) for name, times in measure(ways, args.repeats).items()}
         unet = seconds["Unet(resnet34)"]
         rows.append({"side": side, "seconds": seconds, "ratios": {name: one / unet for name, one in seconds.items()}})
         print(rows[-1], flush=True)
@@ -78,18 +78,6 @@ def passing(network: torch.nn.Module, picture: np.ndarray, precision: str) -> Ca
             return network(tensor)
 
     return run
-
-
-def in_turns(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The median seconds of each, after one round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(repeats + 1):
-        for name, run in ways.items():
-            began = time.perf_counter()
-            run()
-            if repeat:
-                seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 if __name__ == "__main__":
