@@ -59,7 +59,7 @@ class Shipped:
 
 
 SHIPPED = (
-    Shipped("nuclei", True, "nuclei in stained tissue and fluorescence, 8 to 54 pixels wide"),
+    Shipped("nuclei", True, "nuclei in stained tissue and fluorescence, 10 to 70 pixels wide"),
     Shipped("monuseg", False, "nuclei in H&E at 40x seen at half size, as the published MoNuSeg scores are made"),
 )
 
